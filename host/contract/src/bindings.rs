@@ -4,7 +4,11 @@
 //! records are the same Rust types for every kind of plugin. Each kind then links and
 //! loads only the interfaces of its own world.
 
-#![allow(missing_docs, clippy::all, reason = "generated; the documentation is in wit/")]
+#![allow(
+    missing_docs,
+    clippy::all,
+    reason = "generated; the documentation is in wit/"
+)]
 
 wasmtime::component::bindgen!({
     path: [

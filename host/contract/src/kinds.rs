@@ -1,0 +1,277 @@
+//! One trait for each kind of plugin: what the orchestrator calls.
+//!
+//! A component behind the runtime is one implementation, a native driver or a test
+//! double another; the same tests run over both. What each function means is said in
+//! `wit/plugin`.
+
+use crate::failure::CallError;
+use crate::manifest::Manifest;
+use crate::services::{
+    Context, Devices, Edits, Facts, Findings, Machine, SourceFolder, Trees, View,
+};
+use crate::types::{Attributes, Identity, Metadata, MountReport, Page, Space};
+use async_trait::async_trait;
+use std::any::Any;
+use std::sync::Arc;
+
+/// Which kind a plugin is.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// World `disk-source`.
+    DiskSource,
+    /// World `filesystem`.
+    Filesystem,
+    /// World `inspector`.
+    Inspector,
+    /// World `fixer`.
+    Fixer,
+}
+
+impl Kind {
+    /// Every kind, in the order a migration uses them.
+    pub const ALL: [Self; 4] = [
+        Self::DiskSource,
+        Self::Filesystem,
+        Self::Inspector,
+        Self::Fixer,
+    ];
+
+    /// The world's name in `cofferdam:plugin`.
+    pub fn world(self) -> &'static str {
+        match self {
+            Self::DiskSource => "disk-source",
+            Self::Filesystem => "filesystem",
+            Self::Inspector => "inspector",
+            Self::Fixer => "fixer",
+        }
+    }
+
+    /// The interface that a component of this kind exports, with its version.
+    pub fn export(self) -> &'static str {
+        match self {
+            Self::DiskSource => "cofferdam:plugin/discovery@0.1.0",
+            Self::Filesystem => "cofferdam:plugin/file-tree@0.1.0",
+            Self::Inspector => "cofferdam:plugin/inspection@0.1.0",
+            Self::Fixer => "cofferdam:plugin/fixing@0.1.0",
+        }
+    }
+
+    /// The `cofferdam:*` interfaces that the world itself imports: choosing such a plugin
+    /// is granting them.
+    pub fn inherent_imports(self) -> &'static [&'static str] {
+        match self {
+            Self::DiskSource => &[
+                "cofferdam:runtime/context@0.1.0",
+                "cofferdam:runtime/config@0.1.0",
+                "cofferdam:disk/source-folder@0.1.0",
+                "cofferdam:disk/machine@0.1.0",
+            ],
+            Self::Filesystem => &[
+                "cofferdam:runtime/context@0.1.0",
+                "cofferdam:runtime/config@0.1.0",
+                "cofferdam:disk/devices@0.1.0",
+                "cofferdam:reply/reply@0.1.0",
+            ],
+            Self::Inspector => &[
+                "cofferdam:runtime/context@0.1.0",
+                "cofferdam:runtime/config@0.1.0",
+                "cofferdam:guest/trees@0.1.0",
+                "cofferdam:guest/findings@0.1.0",
+            ],
+            Self::Fixer => &[
+                "cofferdam:runtime/context@0.1.0",
+                "cofferdam:runtime/config@0.1.0",
+                "cofferdam:guest/view@0.1.0",
+                "cofferdam:guest/facts@0.1.0",
+                "cofferdam:guest/edits@0.1.0",
+            ],
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.world())
+    }
+}
+
+/// What is the same for every plugin.
+pub trait Plugin: Send + Sync {
+    /// What it says of itself.
+    fn manifest(&self) -> &Manifest;
+    /// Sha256 of the component's file, lower-case hexadecimal; what a plan is bound to.
+    fn digest(&self) -> &str;
+}
+
+/// What every call is given.
+#[derive(Clone)]
+pub struct Call {
+    /// The run it belongs to.
+    pub context: Arc<dyn Context>,
+    /// This plugin's settings, JSON, checked and with defaults.
+    pub settings: String,
+}
+
+/// Finds a machine's disks.
+#[async_trait]
+pub trait DiskSource: Plugin {
+    /// True when the file is of its kind and was recorded.
+    async fn discover(
+        &self,
+        call: Call,
+        folder: Arc<dyn SourceFolder>,
+        machine: Arc<dyn Machine>,
+        name: &str,
+    ) -> Result<bool, CallError>;
+}
+
+/// The right to one session. Dropping it gives it back.
+///
+/// Sessions nest below other calls, so they are counted apart, and all that one guest
+/// needs are reserved together ([`SessionSlots::reserve`]): a full pool queues and
+/// cannot deadlock.
+pub struct SessionSlot(
+    #[expect(dead_code, reason = "held for what its drop does")] Option<Box<dyn Any + Send + Sync>>,
+);
+
+impl SessionSlot {
+    /// A slot that `guard` gives back when it is dropped.
+    pub fn held_by(guard: impl Any + Send + Sync) -> Self {
+        Self(Some(Box::new(guard)))
+    }
+
+    /// A slot of implementations that have no limit.
+    pub fn unlimited() -> Self {
+        Self(None)
+    }
+}
+
+/// Hands out session slots.
+#[async_trait]
+pub trait SessionSlots: Send + Sync {
+    /// Waits until `count` sessions are free and takes them together. More than can ever
+    /// be free is an error at once.
+    async fn reserve(&self, count: u32) -> Result<Vec<SessionSlot>, CallError>;
+}
+
+/// Makes files of block devices.
+#[async_trait]
+pub trait Filesystem: Plugin {
+    /// Begins a session over the devices. Nothing is read yet.
+    async fn open(
+        &self,
+        call: Call,
+        devices: Arc<dyn Devices>,
+        slot: SessionSlot,
+    ) -> Result<Box<dyn FileTree>, CallError>;
+}
+
+/// One session of a file system. Calls do not overlap: a second one waits.
+#[async_trait]
+pub trait FileTree: Send + Sync {
+    /// What the devices hold, if it is this plugin's.
+    async fn probe(&self) -> Result<Option<Identity>, CallError>;
+    /// Mounts.
+    async fn mount(&self, writable: bool) -> Result<MountReport, CallError>;
+    /// Metadata of a path.
+    async fn stat(&self, path: &str) -> Result<Metadata, CallError>;
+    /// Some entries of a directory.
+    async fn list_directory(&self, path: &str, cursor: &str, limit: u32)
+    -> Result<Page, CallError>;
+    /// Up to `length` bytes of a file.
+    async fn read_at(&self, path: &str, offset: u64, length: u32) -> Result<Vec<u8>, CallError>;
+    /// Target of a link.
+    async fn read_link(&self, path: &str) -> Result<String, CallError>;
+    /// Names of the extended attributes.
+    async fn list_xattrs(&self, path: &str) -> Result<Vec<String>, CallError>;
+    /// One extended attribute.
+    async fn get_xattr(&self, path: &str, name: &str) -> Result<Vec<u8>, CallError>;
+    /// Room left.
+    async fn free_space(&self) -> Result<Space, CallError>;
+    /// A new empty file.
+    async fn create(&self, path: &str, attributes: &Attributes) -> Result<(), CallError>;
+    /// Writes all bytes.
+    async fn write_at(&self, path: &str, offset: u64, bytes: &[u8]) -> Result<(), CallError>;
+    /// Cuts or extends.
+    async fn truncate(&self, path: &str, size: u64) -> Result<(), CallError>;
+    /// A new name.
+    async fn rename(&self, from: &str, to: &str) -> Result<(), CallError>;
+    /// One more name.
+    async fn link(&self, existing: &str, path: &str) -> Result<(), CallError>;
+    /// A new symbolic link.
+    async fn symlink(
+        &self,
+        path: &str,
+        target: &str,
+        attributes: &Attributes,
+    ) -> Result<(), CallError>;
+    /// A new directory.
+    async fn make_directory(&self, path: &str, attributes: &Attributes) -> Result<(), CallError>;
+    /// Removes a file, link or empty directory.
+    async fn remove(&self, path: &str) -> Result<(), CallError>;
+    /// Permission bits, owner and group.
+    async fn set_attributes(
+        &self,
+        path: &str,
+        mode: u32,
+        owner: u32,
+        group: u32,
+    ) -> Result<(), CallError>;
+    /// Sets or removes an extended attribute.
+    async fn set_xattr(
+        &self,
+        path: &str,
+        name: &str,
+        value: Option<&[u8]>,
+    ) -> Result<(), CallError>;
+    /// Makes everything written count.
+    async fn commit(&self) -> Result<(), CallError>;
+}
+
+/// Says what a guest is.
+#[async_trait]
+pub trait Inspector: Plugin {
+    /// Looks at the trees and records findings.
+    async fn inspect(
+        &self,
+        call: Call,
+        trees: Arc<dyn Trees>,
+        findings: Arc<dyn Findings>,
+    ) -> Result<(), CallError>;
+}
+
+/// What a fixer is given beside its call.
+#[derive(Clone)]
+pub struct FixerGuest {
+    /// The guest as it is, edits so far included.
+    pub view: Arc<dyn View>,
+    /// What is known beside the files.
+    pub facts: Arc<Facts>,
+    /// Where edits are recorded.
+    pub edits: Arc<dyn Edits>,
+}
+
+/// Plans edits.
+#[async_trait]
+pub trait Fixer: Plugin {
+    /// Looks at the guest and records edits.
+    async fn fix(&self, call: Call, guest: FixerGuest) -> Result<(), CallError>;
+}
+
+/// The plugins that a run may use, each kind in the order of its manifests.
+#[derive(Clone)]
+pub struct PluginSet {
+    /// Disk sources; the first that says yes is taken.
+    pub sources: Vec<Arc<dyn DiskSource>>,
+    /// File systems; the first that recognises a device is taken.
+    pub filesystems: Vec<Arc<dyn Filesystem>>,
+    /// Inspectors; all are asked.
+    pub inspectors: Vec<Arc<dyn Inspector>>,
+    /// Fixers; all are asked, later ones see the edits of earlier ones.
+    pub fixers: Vec<Arc<dyn Fixer>>,
+    /// Where sessions of the file systems come from.
+    pub sessions: Arc<dyn SessionSlots>,
+}

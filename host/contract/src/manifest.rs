@@ -1,0 +1,341 @@
+//! What a plugin says of itself: `plugin.toml`, which travels inside the component as the
+//! custom section `cofferdam:manifest`, less its `[build]` table.
+//!
+//! An unknown key is an error that names the nearest known one by the parser's own list:
+//! a misspelt limit must not be silently no limit. Settings are a JSON Schema; defaults
+//! in it are filled in by [`Manifest::settings`], so that plugins need none of their own.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+/// Name of the custom section that holds the manifest as TOML text.
+pub const SECTION: &str = "cofferdam:manifest";
+
+/// A manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Lower-case letters, digits and dashes, at most 64; unique among all plugins.
+    pub id: String,
+    /// A semantic version.
+    pub version: String,
+    /// One sentence on what it does.
+    pub summary: String,
+    /// Its place among the plugins of its kind.
+    #[serde(default, skip_serializing_if = "Order::is_empty")]
+    pub order: Order,
+    /// The limits it asks for; the host's defaults where it does not.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Capabilities wanted beyond those of its world, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<WantedCapability>,
+    /// JSON Schema of its settings.
+    #[serde(default = "no_settings")]
+    pub settings: Value,
+    /// How it is built; never embedded.
+    #[serde(default, skip_serializing)]
+    pub build: Option<Build>,
+}
+
+/// Place among the plugins of the same kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// Ids that come earlier.
+    #[serde(default)]
+    pub after: Vec<String>,
+    /// Ids that come later.
+    #[serde(default)]
+    pub before: Vec<String>,
+}
+
+impl Order {
+    fn is_empty(&self) -> bool {
+        self.after.is_empty() && self.before.is_empty()
+    }
+}
+
+/// Limits of one instance and one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Limits {
+    /// Linear memory, MiB.
+    pub memory_mib: u32,
+    /// Thread time of one call, milliseconds.
+    pub cpu_ms: u32,
+    /// Time from start to end of one call, milliseconds.
+    pub wall_ms: u32,
+}
+
+impl Limits {
+    /// The most that a manifest may ask for.
+    pub const CEILING: Self = Self {
+        memory_mib: 1024,
+        cpu_ms: 600_000,
+        wall_ms: 3_600_000,
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_mib: 64,
+            cpu_ms: 5_000,
+            wall_ms: 60_000,
+        }
+    }
+}
+
+/// A capability that needs the operator's grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantedCapability {
+    /// The interface (`cofferdam:tool/tool`).
+    pub name: String,
+    /// Why it is needed, one sentence.
+    pub why: String,
+}
+
+/// How to build a plugin that is not a Rust crate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Build {
+    /// Program and arguments, run in the plugin's folder. `{output}` is the component to
+    /// write, `{wit}` the folder with the contract.
+    pub command: Vec<String>,
+}
+
+fn no_settings() -> Value {
+    serde_json::json!({ "type": "object", "additionalProperties": false })
+}
+
+/// What is wrong with a manifest or with settings.
+#[derive(Debug, Error)]
+pub enum ManifestError {
+    /// Not TOML, or an unknown, missing or mistyped key.
+    #[error("the manifest cannot be read: {0}")]
+    Toml(#[from] toml::de::Error),
+    /// The manifest cannot be written as TOML.
+    #[error("the manifest cannot be written: {0}")]
+    Write(#[from] toml::ser::Error),
+    /// A value is out of its range.
+    #[error("the manifest's `{key}` is not acceptable: {reason}")]
+    Value {
+        /// Which key.
+        key: &'static str,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// The settings given do not fit the schema.
+    #[error("settings of plugin {plugin}: {reason}")]
+    Settings {
+        /// Whose settings.
+        plugin: String,
+        /// What does not fit, and where.
+        reason: String,
+    },
+}
+
+impl Manifest {
+    /// Reads a manifest and checks it.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        let manifest: Self = toml::from_str(text)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// The text to embed.
+    pub fn to_toml(&self) -> Result<String, ManifestError> {
+        Ok(toml::to_string(self)?)
+    }
+
+    fn check(&self) -> Result<(), ManifestError> {
+        let refuse = |key, reason: String| Err(ManifestError::Value { key, reason });
+        let id_is_fine = !self.id.is_empty()
+            && self.id.len() <= 64
+            && self.id.starts_with(|c: char| c.is_ascii_lowercase())
+            && self
+                .id
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        if !id_is_fine {
+            return refuse(
+                "id",
+                format!(
+                    "`{}` must start with a lower-case letter and hold only a-z, 0-9 and -, at most 64",
+                    self.id
+                ),
+            );
+        }
+        let numbers: Vec<&str> = self
+            .version
+            .split(['-', '+'])
+            .next()
+            .unwrap_or_default()
+            .split('.')
+            .collect();
+        if numbers.len() != 3 || numbers.iter().any(|n| n.parse::<u32>().is_err()) {
+            return refuse(
+                "version",
+                format!("`{}` is not a semantic version like 1.2.3", self.version),
+            );
+        }
+        if self.summary.trim().is_empty() {
+            return refuse(
+                "summary",
+                "it is empty; say in one sentence what the plugin does".to_owned(),
+            );
+        }
+        let ceiling = Limits::CEILING;
+        for (key, asked, most) in [
+            (
+                "limits.memory-mib",
+                self.limits.memory_mib,
+                ceiling.memory_mib,
+            ),
+            ("limits.cpu-ms", self.limits.cpu_ms, ceiling.cpu_ms),
+            ("limits.wall-ms", self.limits.wall_ms, ceiling.wall_ms),
+        ] {
+            if asked == 0 || asked > most {
+                return refuse(key, format!("{asked} is not between 1 and {most}"));
+            }
+        }
+        if self.settings.get("type").and_then(Value::as_str) != Some("object") {
+            return refuse(
+                "settings",
+                "the schema's `type` must be \"object\"".to_owned(),
+            );
+        }
+        if let Err(error) = jsonschema::validator_for(&self.settings) {
+            return refuse("settings", format!("not a JSON Schema: {error}"));
+        }
+        self.settings(&Map::new()).map(|_| ())
+    }
+
+    /// The settings in force: `given` over the schema's defaults, checked.
+    pub fn settings(&self, given: &Map<String, Value>) -> Result<Value, ManifestError> {
+        let mut settings = Map::new();
+        if let Some(properties) = self.settings.get("properties").and_then(Value::as_object) {
+            for (name, schema) in properties {
+                if let Some(default) = schema.get("default") {
+                    settings.insert(name.clone(), default.clone());
+                }
+            }
+        }
+        for (name, value) in given {
+            settings.insert(name.clone(), value.clone());
+        }
+        let settings = Value::Object(settings);
+        let refuse = |reason: String| ManifestError::Settings {
+            plugin: self.id.clone(),
+            reason,
+        };
+        let validator =
+            jsonschema::validator_for(&self.settings).map_err(|error| refuse(error.to_string()))?;
+        if let Some(error) = validator.iter_errors(&settings).next() {
+            let place = error.instance_path.to_string();
+            let place = if place.is_empty() {
+                String::new()
+            } else {
+                format!(" at {place}")
+            };
+            return Err(refuse(format!("{error}{place}; {}", self.known_settings())));
+        }
+        Ok(settings)
+    }
+
+    fn known_settings(&self) -> String {
+        let names: Vec<&str> = self
+            .settings
+            .get("properties")
+            .and_then(Value::as_object)
+            .map(|properties| properties.keys().map(String::as_str).collect())
+            .unwrap_or_default();
+        if names.is_empty() {
+            "this plugin has no settings".to_owned()
+        } else {
+            format!("its settings are {}", names.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        id = "fstab"
+        version = "0.1.0"
+        summary = "Stable names"
+        [settings]
+        type = "object"
+        additionalProperties = false
+        [settings.properties.mode]
+        type = "string"
+        enum = ["all", "noop"]
+        default = "all"
+        description = "what to change"
+        [build]
+        command = ["make"]
+    "#;
+
+    #[test]
+    fn defaults_are_filled_in_and_build_is_not_embedded() {
+        let manifest = Manifest::parse(GOOD).unwrap();
+        assert_eq!(manifest.limits, Limits::default());
+        assert_eq!(
+            manifest.settings(&Map::new()).unwrap(),
+            serde_json::json!({"mode": "all"})
+        );
+        let embedded = manifest.to_toml().unwrap();
+        assert!(!embedded.contains("build"), "{embedded}");
+        let again = Manifest::parse(&embedded).unwrap();
+        assert_eq!(again.build, None);
+        assert_eq!(again.settings, manifest.settings);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let cases = [
+            ("id = \"Fstab\"", "lower-case letter"),
+            ("version = \"1\"", "semantic version"),
+            ("summary = \"\"", "it is empty"),
+            ("sumary = \"x\"", "unknown field `sumary`"),
+            ("[limits]\nmemory-mib = 0", "between 1 and"),
+            ("[limits]\nmemory = 1", "unknown field `memory`"),
+            ("[settings]\ntype = \"string\"", "must be \"object\""),
+            (
+                "[settings]\ntype = \"object\"\nrequired = 3",
+                "not a JSON Schema",
+            ),
+        ];
+        for (line, expected) in cases {
+            let key = line.split(['=', '\n']).next().unwrap().trim();
+            let base = ["id = \"x\"", "version = \"0.1.0\"", "summary = \"s\""];
+            let text: Vec<&str> = base
+                .into_iter()
+                .filter(|other| !other.starts_with(key))
+                .chain([line])
+                .collect();
+            let error = Manifest::parse(&text.join("\n")).unwrap_err().to_string();
+            assert!(error.contains(expected), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn settings_are_checked_against_the_schema() {
+        let manifest = Manifest::parse(GOOD).unwrap();
+        for (given, expected) in [
+            (serde_json::json!({"mode": "some"}), "/mode"),
+            (serde_json::json!({"mood": "all"}), "its settings are mode"),
+        ] {
+            let error = manifest
+                .settings(given.as_object().unwrap())
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What the host offers to plugins: one trait for each importable interface.
+//!
+//! The orchestrator implements them for a real run, tests implement them on data, and
+//! `capabilities` puts them behind a component's imports. They are asynchronous because
+//! one may lead to another plugin (a fixer's `read-at` goes through a file system). What
+//! each function means is said in `wit/`.
+
+use crate::types::{
+    Attributes, BlockDevice, DeviceInfo, Error, Extent, Kernel, Level, Metadata, MountPoint, Nic,
+    OperatingSystem, Page, Severity, SourceFile, Space, TargetMachine, Timestamp, Tree,
+};
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+
+/// `cofferdam:runtime/context`, less what the runtime knows itself (the deadline).
+pub trait Context: Send + Sync {
+    /// The run this call belongs to.
+    fn run_id(&self) -> String;
+    /// Whether the run was cancelled.
+    fn cancelled(&self) -> bool;
+    /// The plan's time, for kinds that must not see the clock.
+    fn now(&self) -> Timestamp;
+    /// How far `plugin` is.
+    fn progress(&self, plugin: &str, done: u64, total: u64, unit: &str);
+    /// One log line of `plugin`.
+    fn log(&self, plugin: &str, level: Level, message: &str, fields: &[(String, String)]);
+}
+
+/// `cofferdam:disk/devices`.
+#[async_trait]
+pub trait Devices: Send + Sync {
+    /// How many devices there are.
+    fn count(&self) -> u32;
+    /// Size and kind of a device.
+    fn info(&self, device: u32) -> Result<DeviceInfo, Error>;
+    /// Exactly `length` bytes.
+    async fn read_at(&self, device: u32, offset: u64, length: u32) -> Result<Vec<u8>, Error>;
+    /// Writes all bytes.
+    async fn write_at(&self, device: u32, offset: u64, bytes: &[u8]) -> Result<(), Error>;
+    /// Returns when earlier writes are safe.
+    async fn flush(&self, device: u32) -> Result<(), Error>;
+    /// What a range holds.
+    async fn extents(&self, device: u32, offset: u64, length: u64) -> Result<Vec<Extent>, Error>;
+}
+
+/// `cofferdam:disk/source-folder`.
+#[async_trait]
+pub trait SourceFolder: Send + Sync {
+    /// The regular files.
+    async fn list(&self) -> Result<Vec<SourceFile>, Error>;
+    /// One file.
+    async fn stat(&self, name: &str) -> Result<SourceFile, Error>;
+    /// Up to `length` bytes.
+    async fn read_at(&self, name: &str, offset: u64, length: u32) -> Result<Vec<u8>, Error>;
+}
+
+/// `cofferdam:disk/machine`: records in order.
+pub trait Machine: Send + Sync {
+    /// The next disk.
+    fn add_disk(&self, name: &str, format: &str) -> Result<(), Error>;
+    /// The machine's name.
+    fn set_name(&self, name: &str) -> Result<(), Error>;
+    /// `bios` or `uefi`.
+    fn set_firmware(&self, firmware: &str) -> Result<(), Error>;
+    /// Memory in MiB.
+    fn set_memory(&self, mebibytes: u32) -> Result<(), Error>;
+    /// A network card.
+    fn add_nic(&self, nic: Nic) -> Result<(), Error>;
+    /// A remark for people.
+    fn note(&self, severity: Severity, message: &str) -> Result<(), Error>;
+}
+
+/// `cofferdam:guest/trees`.
+#[async_trait]
+pub trait Trees: Send + Sync {
+    /// Every disk and partition.
+    fn devices(&self) -> Vec<BlockDevice>;
+    /// The file systems.
+    fn list(&self) -> Vec<Tree>;
+    /// Up to `length` bytes of a device.
+    async fn read_device(&self, device: u32, offset: u64, length: u32) -> Result<Vec<u8>, Error>;
+    /// Metadata of a path.
+    async fn stat(&self, tree: u32, path: &str, follow: bool) -> Result<Metadata, Error>;
+    /// Some entries of a directory.
+    async fn list_directory(
+        &self,
+        tree: u32,
+        path: &str,
+        cursor: &str,
+        limit: u32,
+    ) -> Result<Page, Error>;
+    /// Up to `length` bytes of a file.
+    async fn read_at(
+        &self,
+        tree: u32,
+        path: &str,
+        offset: u64,
+        length: u32,
+    ) -> Result<Vec<u8>, Error>;
+    /// Target of a link.
+    async fn read_link(&self, tree: u32, path: &str) -> Result<String, Error>;
+}
+
+/// `cofferdam:guest/findings`.
+pub trait Findings: Send + Sync {
+    /// The operating system.
+    fn set_operating_system(&self, os: OperatingSystem) -> Result<(), Error>;
+    /// Where a device is mounted.
+    fn add_mount(&self, mount: MountPoint) -> Result<(), Error>;
+    /// A kernel.
+    fn add_kernel(&self, kernel: Kernel) -> Result<(), Error>;
+    /// What a device holds.
+    fn identify_device(
+        &self,
+        device: u32,
+        kind: &str,
+        uuid: Option<String>,
+        label: Option<String>,
+    ) -> Result<(), Error>;
+    /// Any other fact.
+    fn set_fact(&self, key: &str, value: &str) -> Result<(), Error>;
+    /// A remark for people.
+    fn note(&self, severity: Severity, message: &str) -> Result<(), Error>;
+}
+
+/// `cofferdam:guest/view`.
+#[async_trait]
+pub trait View: Send + Sync {
+    /// Metadata of a path.
+    async fn stat(&self, path: &str, follow: bool) -> Result<Metadata, Error>;
+    /// Some entries of a directory.
+    async fn list_directory(&self, path: &str, cursor: &str, limit: u32) -> Result<Page, Error>;
+    /// Up to `length` bytes of a file.
+    async fn read_at(&self, path: &str, offset: u64, length: u32) -> Result<Vec<u8>, Error>;
+    /// Target of a link.
+    async fn read_link(&self, path: &str) -> Result<String, Error>;
+    /// Names of the extended attributes.
+    async fn list_xattrs(&self, path: &str) -> Result<Vec<String>, Error>;
+    /// One extended attribute.
+    async fn get_xattr(&self, path: &str, name: &str) -> Result<Vec<u8>, Error>;
+    /// Room left.
+    async fn free_space(&self, path: &str) -> Result<Space, Error>;
+}
+
+/// `cofferdam:guest/facts`: plain data, the same for the whole call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The operating system.
+    pub operating_system: OperatingSystem,
+    /// Every disk and partition.
+    pub devices: Vec<BlockDevice>,
+    /// Where file systems are mounted.
+    pub mounts: Vec<MountPoint>,
+    /// Installed kernels.
+    pub kernels: Vec<Kernel>,
+    /// Network cards.
+    pub nics: Vec<Nic>,
+    /// `bios`, `uefi` or `unknown`.
+    pub firmware: String,
+    /// What the guest will run on.
+    pub target: TargetMachine,
+    /// What inspectors recorded beside all that.
+    pub other: BTreeMap<String, String>,
+}
+
+/// `cofferdam:guest/edits`.
+#[async_trait]
+pub trait Edits: Send + Sync {
+    /// Replaces the content of a file.
+    async fn write(&self, path: &str, content: Vec<u8>, reason: &str) -> Result<(), Error>;
+    /// A new file.
+    async fn create(
+        &self,
+        path: &str,
+        content: Vec<u8>,
+        attributes: Attributes,
+        reason: &str,
+    ) -> Result<(), Error>;
+    /// Adds to the end of a file.
+    async fn append(&self, path: &str, content: Vec<u8>, reason: &str) -> Result<(), Error>;
+    /// Overwrites bytes inside a file.
+    async fn patch(
+        &self,
+        path: &str,
+        offset: u64,
+        content: Vec<u8>,
+        reason: &str,
+    ) -> Result<(), Error>;
+    /// A new file like another.
+    async fn copy(&self, from: &str, to: &str, reason: &str) -> Result<(), Error>;
+    /// A new directory.
+    async fn make_directory(
+        &self,
+        path: &str,
+        attributes: Attributes,
+        reason: &str,
+    ) -> Result<(), Error>;
+    /// A new name.
+    async fn rename(&self, from: &str, to: &str, reason: &str) -> Result<(), Error>;
+    /// Removes a file, link or empty directory.
+    async fn remove(&self, path: &str, reason: &str) -> Result<(), Error>;
+    /// A new symbolic link.
+    async fn symlink(
+        &self,
+        path: &str,
+        target: &str,
+        attributes: Attributes,
+        reason: &str,
+    ) -> Result<(), Error>;
+    /// One more name for a file.
+    async fn link(&self, existing: &str, path: &str, reason: &str) -> Result<(), Error>;
+    /// Permission bits.
+    async fn set_mode(&self, path: &str, mode: u32, reason: &str) -> Result<(), Error>;
+    /// Owner and group.
+    async fn set_owner(
+        &self,
+        path: &str,
+        owner: u32,
+        group: u32,
+        reason: &str,
+    ) -> Result<(), Error>;
+    /// An extended attribute.
+    async fn set_xattr(
+        &self,
+        path: &str,
+        name: &str,
+        value: Option<Vec<u8>>,
+        reason: &str,
+    ) -> Result<(), Error>;
+    /// A remark for people.
+    fn note(&self, severity: Severity, message: &str) -> Result<(), Error>;
+}
