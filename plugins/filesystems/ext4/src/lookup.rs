@@ -1,0 +1,104 @@
+//! From paths to inodes.
+
+use cofferdam_sdk::{Error, Result, path};
+use fs_ext4::Filesystem;
+use fs_ext4::inode::Inode;
+
+use crate::error::Doing;
+
+/// The root directory's inode.
+pub const ROOT: u32 = 2;
+
+/// The names of a path, as bytes.
+pub fn components(text: &str) -> Result<Vec<Vec<u8>>> {
+    path::check(text)?;
+    text.split('/')
+        .filter(|name| !name.is_empty())
+        .map(path::unescape)
+        .map(|name| match name {
+            // An escape can spell what a plain name cannot.
+            Ok(name) if name.contains(&b'/') || name.contains(&0) => Err(Error::invalid(
+                format!("{text:?} has a name with a slash or a NUL in it"),
+            )),
+            other => other,
+        })
+        .collect()
+}
+
+/// The inode that a list of names leads to, no link followed.
+fn walk(volume: &Filesystem, names: &[Vec<u8>], text: &str) -> Result<u32> {
+    let mut at = ROOT;
+    for (depth, name) in names.iter().enumerate() {
+        if depth > 0 {
+            let inode = volume.stat_ino(at).doing(|| text.to_string())?;
+            if inode.is_symlink() {
+                return Err(Error::invalid(format!(
+                    "{text}: a component of the path is a symbolic link, and the caller resolves those"
+                )));
+            }
+        }
+        at = volume
+            .lookup_at(at, name)
+            .doing(|| text.to_string())?;
+    }
+    Ok(at)
+}
+
+/// The inode of a path.
+pub fn inode(volume: &Filesystem, text: &str) -> Result<u32> {
+    walk(volume, &components(text)?, text)
+}
+
+/// The inode of a path, and what it holds.
+pub fn stat(volume: &Filesystem, text: &str) -> Result<(u32, Inode)> {
+    let number = inode(volume, text)?;
+    let inode = volume.stat_ino(number).doing(|| text.to_string())?;
+    Ok((number, inode))
+}
+
+/// The inode of a path with its raw bytes.
+pub fn raw(volume: &Filesystem, text: &str) -> Result<(u32, Inode, Vec<u8>)> {
+    let number = inode(volume, text)?;
+    let (inode, raw) = volume
+        .read_inode_verified(number)
+        .doing(|| text.to_string())?;
+    Ok((number, inode, raw))
+}
+
+/// The directory that holds a path, and the name in it; `invalid` for the root.
+pub fn parent(volume: &Filesystem, text: &str) -> Result<(u32, Vec<u8>)> {
+    let mut names = components(text)?;
+    let name = names
+        .pop()
+        .ok_or_else(|| Error::invalid("the root directory has no name that could be changed"))?;
+    let directory = walk(volume, &names, text)?;
+    let inode = volume.stat_ino(directory).doing(|| text.to_string())?;
+    if inode.is_symlink() {
+        return Err(Error::invalid(format!(
+            "{text}: a component of the path is a symbolic link, and the caller resolves those"
+        )));
+    }
+    if !inode.is_dir() {
+        return Err(Error::not_found(format!(
+            "{text}: a component of the path is no directory"
+        )));
+    }
+    Ok((directory, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_come_apart_into_bytes() {
+        assert!(components("/").unwrap().is_empty());
+        assert_eq!(
+            components("/etc/caf\\xe9").unwrap(),
+            [b"etc".to_vec(), b"caf\xe9".to_vec()]
+        );
+        for wrong in ["", "etc", "/a//b", "/a/../b", "/a\\q"] {
+            assert!(components(wrong).is_err(), "{wrong}");
+        }
+    }
+}
