@@ -68,6 +68,8 @@ pub mod guest;
 pub mod inspector;
 pub mod path;
 pub mod source;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
 pub mod tree;
 pub mod types;
 

@@ -41,7 +41,10 @@ pub trait FileTree {
 
     /// A regular file's whole content; `limit` where it is longer than `most` bytes.
     fn read(&self, path: &str, most: u64) -> Result<Vec<u8>> {
-        let size = self.stat(path, true)?.size;
+        let Metadata { kind, size, .. } = self.stat(path, true)?;
+        if kind != FileKind::Regular {
+            return Err(Error::invalid(format!("{path} is no regular file")));
+        }
         if size > most {
             return Err(Error::limit(format!(
                 "{path} has {size} bytes, more than the {most} that are read of it"
