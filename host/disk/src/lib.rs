@@ -30,6 +30,7 @@ mod error;
 mod folder;
 mod format;
 mod image;
+mod inflate;
 mod map;
 mod open;
 mod overlay;

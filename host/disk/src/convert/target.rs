@@ -1,0 +1,170 @@
+//! The file that a conversion writes: `<target>.part` until it is complete.
+//!
+//! The name appears only after the content is on disk, so whoever finds the target finds
+//! all of it, whenever the power went. A partial file left by a kill is taken over by the
+//! next run; a lock keeps two runs from writing the same one.
+
+use super::buffer::ALIGNMENT;
+use crate::DiskError;
+use crate::error::part_path;
+use rustix::fs::{FlockOperation, OFlags, RenameFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// A target being written. Dropped before [`PartFile::finish`], it removes itself.
+pub(super) struct PartFile {
+    file: File,
+    part: PathBuf,
+    target: PathBuf,
+    direct: AtomicBool,
+    written: AtomicU64,
+    finished: bool,
+}
+
+impl PartFile {
+    /// Makes `<target>.part`, empty.
+    ///
+    /// # Errors
+    /// [`DiskError::Exists`] if the target is there, [`DiskError::Locked`] if another
+    /// process is writing it.
+    pub(super) fn create(target: &Path) -> Result<Self, DiskError> {
+        let exists = || DiskError::Exists {
+            path: target.display().to_string(),
+        };
+        if target.symlink_metadata().is_ok() {
+            return Err(exists());
+        }
+        let part = part_path(target);
+        let fail = |error: std::io::Error| DiskError::io(&part, None, error);
+        let file = loop {
+            let file = std::fs::OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+                .open(&part)
+                .map_err(fail)?;
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) => {
+                    return Err(DiskError::Locked {
+                        path: part.display().to_string(),
+                    });
+                }
+                Err(error) => return Err(fail(error.into())),
+            }
+            // Another run may have renamed or removed it between opening and locking.
+            let mine = file.metadata().map_err(fail)?;
+            match part.symlink_metadata() {
+                Ok(found) if (found.dev(), found.ino()) == (mine.dev(), mine.ino()) => break file,
+                _ => {}
+            }
+        };
+        let this = Self {
+            file,
+            part,
+            target: target.to_owned(),
+            direct: AtomicBool::new(false),
+            written: AtomicU64::new(0),
+            finished: false,
+        };
+        if target.symlink_metadata().is_ok() {
+            return Err(exists());
+        }
+        this.file.set_len(0).map_err(|error| this.fail(0, error))?;
+        this.set_direct(true);
+        Ok(this)
+    }
+
+    /// Turns `O_DIRECT` on or off; a file system without it stays buffered.
+    fn set_direct(&self, direct: bool) {
+        let Ok(mut flags) = rustix::fs::fcntl_getfl(&self.file) else {
+            return;
+        };
+        flags.set(OFlags::DIRECT, direct);
+        let taken = rustix::fs::fcntl_setfl(&self.file, flags).is_ok();
+        self.direct.store(direct && taken, Ordering::Relaxed);
+    }
+
+    fn fail(&self, offset: u64, error: std::io::Error) -> DiskError {
+        DiskError::io(&self.part, Some(offset), error)
+    }
+
+    /// Bytes written so far.
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Sets the length, which makes holes of what is not written.
+    pub(super) fn set_len(&self, length: u64) -> Result<(), DiskError> {
+        self.file
+            .set_len(length)
+            .map_err(|error| self.fail(length, error))
+    }
+
+    /// Writes at a multiple of [`ALIGNMENT`] bytes a multiple of it, from memory that is
+    /// aligned so too. Threads may write at once.
+    pub(super) fn write(&self, offset: u64, data: &[u8]) -> Result<(), DiskError> {
+        debug_assert!(offset % ALIGNMENT as u64 == 0 && data.len() % ALIGNMENT == 0);
+        let result = match self.file.write_all_at(data, offset) {
+            // Taken when it was asked for, refused when it was used: some file systems do.
+            Err(error)
+                if error.kind() == std::io::ErrorKind::InvalidInput
+                    && self.direct.load(Ordering::Relaxed) =>
+            {
+                self.set_direct(false);
+                self.file.write_all_at(data, offset)
+            }
+            other => other,
+        };
+        result.map_err(|error| self.fail(offset, error))?;
+        self.written.fetch_add(data.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Gives the file its length and its name, and returns once both are on disk.
+    ///
+    /// # Errors
+    /// [`DiskError::Exists`] if a target has appeared meanwhile.
+    pub(super) fn finish(mut self, length: u64) -> Result<(), DiskError> {
+        self.set_len(length)?;
+        self.file
+            .sync_all()
+            .map_err(|error| self.fail(length, error))?;
+        let cwd = rustix::fs::CWD;
+        let renamed = match rustix::fs::renameat_with(
+            cwd,
+            &self.part,
+            cwd,
+            &self.target,
+            RenameFlags::NOREPLACE,
+        ) {
+            // Not every file system can refuse to replace.
+            Err(Errno::INVAL | Errno::NOSYS) if self.target.symlink_metadata().is_err() => {
+                rustix::fs::rename(&self.part, &self.target)
+            }
+            other => other,
+        };
+        renamed.map_err(|error| DiskError::io(&self.target, None, error))?;
+        self.finished = true;
+        let folder = match self.target.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| DiskError::io(folder, None, error))
+    }
+}
+
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        if !self.finished {
+            // The lock is still held, so it is this run's file.
+            let _ = std::fs::remove_file(&self.part);
+        }
+    }
+}
