@@ -70,6 +70,7 @@ pub mod path;
 pub mod source;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+pub mod text;
 pub mod tree;
 pub mod types;
 
