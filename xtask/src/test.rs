@@ -1,0 +1,134 @@
+//! `test`: builds everything, runs every test, fuzzes shortly, and counts.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, bail};
+use cofferdam_fixtures::{Fixtures, Format, Variant};
+
+use crate::workspace::{Workspace, describe, in_ci};
+use crate::{build_plugins, fuzz, setup};
+
+/// How many tests passed and failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+}
+
+/// Runs everything. The last line printed is `N passed, N failed`; a fuzz target counts as
+/// one test, and so does a build that failed.
+pub(crate) fn run(workspace: &Workspace, fuzz_seconds: u32) -> Result<()> {
+    let mut counts = Counts::default();
+    let ran = prepare(workspace)
+        .and_then(|()| run_tests(workspace, &mut counts))
+        .and_then(|()| run_fuzz(workspace, fuzz_seconds, &mut counts));
+    if let Err(error) = &ran {
+        eprintln!("error: {error:#}");
+        counts.failed = counts.failed.max(1);
+    }
+    println!("{} passed, {} failed", counts.passed, counts.failed);
+    if counts.failed > 0 {
+        std::process::exit(1);
+    }
+    Ok(())
+}
+
+fn prepare(workspace: &Workspace) -> Result<()> {
+    setup::run(workspace)?;
+    build_plugins::run_all(workspace, false)?;
+    println!("preparing the fixtures");
+    match Fixtures::open() {
+        Ok(fixtures) => drop(fixtures.disk(Variant::Bootable, Format::Raw)?),
+        // Tests that need them say so themselves.
+        Err(error) if !in_ci() => println!("no fixtures: {error}"),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+fn run_tests(workspace: &Workspace, counts: &mut Counts) -> Result<()> {
+    let mut test = workspace.cargo(&["test", "--workspace", "--no-fail-fast"]);
+    let mut child = test
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {}", describe(&test)))?;
+    let pipe = child.stdout.take().context("cargo has no output")?;
+    let mut out = std::io::stdout();
+    for line in BufReader::new(pipe).split(b'\n') {
+        let line = line?;
+        out.write_all(&line)?;
+        out.write_all(b"\n")?;
+        if let Some(more) = parse(&String::from_utf8_lossy(&line)) {
+            counts.passed += more.passed;
+            counts.failed += more.failed;
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() && counts.failed == 0 {
+        bail!("cargo test failed ({status}) without a failed test: something does not build");
+    }
+    Ok(())
+}
+
+/// The counts of a line with which libtest ends a binary's tests.
+fn parse(line: &str) -> Option<Counts> {
+    let (_, result) = line.split_once("test result: ")?;
+    let number = |what: &str| {
+        let (before, _) = result.split_once(what)?;
+        before.split_whitespace().next_back()?.parse().ok()
+    };
+    Some(Counts {
+        passed: number(" passed;")?,
+        failed: number(" failed;")?,
+    })
+}
+
+fn run_fuzz(workspace: &Workspace, seconds: u32, counts: &mut Counts) -> Result<()> {
+    let targets = fuzz::targets(workspace)?;
+    if seconds == 0 || targets.is_empty() {
+        return Ok(());
+    }
+    if let Err(error) = fuzz::prepare(workspace) {
+        if in_ci() {
+            return Err(error.context("cargo-fuzz cannot be had"));
+        }
+        println!("skipped fuzzing: {error:#}");
+        return Ok(());
+    }
+    for target in targets {
+        match fuzz::one(workspace, &target, seconds) {
+            Ok(()) => counts.passed += 1,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                counts.failed += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn result_lines_are_counted_and_others_are_not() {
+        for (line, expected) in [
+            (
+                "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+                Some((12, 0)),
+            ),
+            (
+                "test result: FAILED. 5 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out",
+                Some((5, 2)),
+            ),
+            ("test result: nonsense", None),
+            ("test parses_3_passed; ... ok", None),
+            ("", None),
+        ] {
+            let expected = expected.map(|(passed, failed)| Counts { passed, failed });
+            assert_eq!(parse(line), expected, "{line}");
+        }
+    }
+}
