@@ -11,7 +11,9 @@ use crate::workspace::{Workspace, run};
 
 /// Builds the host, which has the command, then the plugins.
 pub(crate) fn run_all(workspace: &Workspace, force: bool) -> Result<()> {
-    run(&mut workspace.cargo(&["build", "--package", "cofferdam"]))?;
+    // With the features that all of the workspace asks of its dependencies, as `cargo test
+    // --workspace` builds them, so that they are not compiled twice.
+    run(&mut workspace.cargo(&["build", "--workspace", "--bin", "cofferdam"]))?;
     let out = workspace.made("plugins");
     fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     let plugins = find(&workspace.root.join("plugins"))?;

@@ -109,7 +109,9 @@ pub(crate) fn ensure(workspace: &Workspace, tools: &[&Tool]) -> Result<()> {
             .command("python3")
             .args(["-m", "venv", "--clear"])
             .arg(&folder))
-        .context("cannot make a Python environment (on Debian it needs python3-venv)")?;
+        .context(
+            "cannot make a Python environment; `cargo xtask setup` installs what that needs",
+        )?;
     }
     run(workspace
         .command(pip)
