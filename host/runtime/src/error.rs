@@ -1,0 +1,165 @@
+//! What can be wrong with a plugin's file, and with starting the runtime.
+
+use cofferdam_contract::manifest::ManifestError;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why a file is not a plugin that this host can load.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The file or folder cannot be read.
+    #[error("cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+    /// Larger than the host compiles.
+    #[error(
+        "it has {size} bytes and at most {most} are compiled; strip debug information, or split the plugin"
+    )]
+    TooLarge {
+        /// The file's size.
+        size: u64,
+        /// The most that is accepted.
+        most: u64,
+    },
+    /// Not WebAssembly, or damaged.
+    #[error("not a WebAssembly component: {reason} (at byte {offset})")]
+    NotWasm {
+        /// What the parser found.
+        reason: String,
+        /// Where.
+        offset: u64,
+    },
+    /// A core module.
+    #[error(
+        "a core WebAssembly module, not a component; build for wasm32-wasip2, or use `cofferdam plugin build`"
+    )]
+    CoreModule,
+    /// It exports no kind's interface.
+    #[error(
+        "fits no kind of plugin: it exports {}, and a plugin exports one of {}",
+        listed(exports),
+        listed(would_fit)
+    )]
+    NoWorld {
+        /// What it exports.
+        exports: Vec<String>,
+        /// The interfaces that make a plugin.
+        would_fit: Vec<String>,
+    },
+    /// It exports the interfaces of several kinds.
+    #[error("exports {} together; a plugin is of one kind, so build one component for each", listed(.0))]
+    SeveralWorlds(Vec<String>),
+    /// No manifest.
+    #[error(
+        "has no manifest (custom section `cofferdam:manifest`); `cofferdam plugin build` embeds plugin.toml"
+    )]
+    NoManifest,
+    /// More than one manifest.
+    #[error("has {0} manifests (custom sections `cofferdam:manifest`); exactly one is allowed")]
+    SeveralManifests(usize),
+    /// The manifest is not acceptable.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The manifest's section is not text.
+    #[error("the manifest is not UTF-8 text")]
+    ManifestNotText,
+    /// An import that plugins of this kind may not have.
+    #[error(
+        "imports {import}, which {} may not have: its world has only {}",
+        a_kind(kind),
+        listed(allowed)
+    )]
+    ForbiddenImport {
+        /// The import.
+        import: String,
+        /// What kind the plugin is.
+        kind: String,
+        /// What its world imports, beside inert WASI 0.2.
+        allowed: Vec<String>,
+    },
+    /// An import that this host does not offer to anyone.
+    #[error("imports {0}, which this host does not offer; it may be made for a newer one")]
+    UnknownImport(String),
+    /// The manifest asks for a capability that this kind may not hold.
+    #[error(
+        "wants the capability {capability}, and {} may hold nothing beyond its world's imports",
+        a_kind(kind)
+    )]
+    ForbiddenCapability {
+        /// What it asks for.
+        capability: String,
+        /// What kind the plugin is.
+        kind: String,
+    },
+    /// The id is taken.
+    #[error(
+        "its id `{id}` is also that of {}; an id belongs to one plugin, so remove the others",
+        paths(others)
+    )]
+    DuplicateId {
+        /// The id.
+        id: String,
+        /// The other files.
+        others: Vec<PathBuf>,
+    },
+    /// The file is not the one that was looked at.
+    #[error("changed since it was listed: its digest was {expected} and is {found}")]
+    Changed {
+        /// Digest when it was inspected.
+        expected: String,
+        /// Digest now.
+        found: String,
+    },
+    /// The compiler refuses it.
+    #[error("does not compile: {0}")]
+    Compile(String),
+    /// It cannot be joined with what the host offers.
+    #[error("does not fit this host: {0}")]
+    Link(String),
+    /// The host could not do it.
+    #[error("the host failed: {0}")]
+    Host(String),
+}
+
+/// The runtime cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// wasmtime refuses the configuration or finds no memory.
+    #[error("the WebAssembly engine cannot start: {0}")]
+    Engine(String),
+    /// A capability does not fit the linker.
+    #[error("the capability {interface} cannot be linked: {reason}")]
+    Capability {
+        /// Which.
+        interface: String,
+        /// What the linker says.
+        reason: String,
+    },
+    /// A thread cannot be started.
+    #[error("a thread cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() {
+        "nothing".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+fn paths(paths: &[PathBuf]) -> String {
+    let shown: Vec<String> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    shown.join(", ")
+}
+
+fn a_kind(kind: &str) -> String {
+    let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    };
+    format!("{article} {kind}")
+}

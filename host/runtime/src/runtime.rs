@@ -1,0 +1,142 @@
+//! The engine, the guest threads, a linker for each kind of plugin, slots and cache.
+
+use crate::cache::Cache;
+use crate::capability::Capability;
+use crate::engine::{self, Allocation, PoolSize};
+use crate::error::StartError;
+use crate::guest_threads::GuestThreads;
+use crate::slots::Slots;
+use crate::state::State;
+use crate::ticker;
+use cofferdam_contract::kinds::{Kind, SessionSlots};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+/// How a runtime is set up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Outer calls (sources, inspectors, fixers) at once.
+    pub calls: u32,
+    /// Sessions (file systems) at once.
+    pub sessions: u32,
+    /// Where compiled code is kept.
+    pub cache: Cache,
+}
+
+impl Options {
+    /// Enough for a few migrations at once, with the cache in its default folder.
+    pub fn with_default_cache() -> Self {
+        Self {
+            cache: crate::cache::default_folder()
+                .map_or_else(Cache::disabled, |folder| Cache::open(&folder)),
+            ..Self::uncached()
+        }
+    }
+
+    /// The same sizes, with nothing kept.
+    pub fn uncached() -> Self {
+        Self {
+            calls: 16,
+            sessions: 64,
+            cache: Cache::disabled(),
+        }
+    }
+}
+
+/// Runs plugins.
+pub struct Runtime {
+    engine: Engine,
+    allocation: Allocation,
+    linkers: BTreeMap<Kind, Linker<State>>,
+    slots: Arc<Slots>,
+    cache: Cache,
+    threads: GuestThreads,
+}
+
+impl Runtime {
+    /// Starts a runtime whose plugins may import the capabilities, each kind those of its
+    /// world.
+    pub fn new(
+        options: &Options,
+        capabilities: &[&dyn Capability],
+    ) -> Result<Arc<Self>, StartError> {
+        let size = PoolSize {
+            instances: options.calls.saturating_add(options.sessions),
+        };
+        let (engine, allocation) = engine::build(size)?;
+        ticker::start(&engine)?;
+        let linkers = Kind::ALL
+            .into_iter()
+            .map(|kind| Ok((kind, linker(&engine, kind, capabilities)?)))
+            .collect::<Result<_, StartError>>()?;
+        Ok(Arc::new(Self {
+            engine,
+            allocation,
+            linkers,
+            slots: Arc::new(Slots::new(options.calls, options.sessions)),
+            cache: options.cache.clone(),
+            threads: GuestThreads::start()?,
+        }))
+    }
+
+    /// The threads that guests run on. Work that mostly calls plugins is cheaper when it
+    /// is spawned here: its calls then need not change threads.
+    pub fn handle(&self) -> &Handle {
+        self.threads.handle()
+    }
+
+    /// Where instances come from.
+    pub fn allocation(&self) -> Allocation {
+        self.allocation
+    }
+
+    /// Where sessions of file systems come from.
+    pub fn session_slots(&self) -> Arc<dyn SessionSlots> {
+        Arc::clone(&self.slots) as Arc<dyn SessionSlots>
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(crate) fn linker(&self, kind: Kind) -> Option<&Linker<State>> {
+        self.linkers.get(&kind)
+    }
+
+    pub(crate) fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    pub(crate) fn threads(&self) -> &GuestThreads {
+        &self.threads
+    }
+}
+
+fn linker(
+    engine: &Engine,
+    kind: Kind,
+    capabilities: &[&dyn Capability],
+) -> Result<Linker<State>, StartError> {
+    let refused = |interface: &str, error: wasmtime::Error| StartError::Capability {
+        interface: interface.to_owned(),
+        reason: format!("{error:#}"),
+    };
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(|error| refused("wasi", error))?;
+    let inherent = kind.inherent_imports();
+    for capability in capabilities {
+        if inherent.contains(&capability.interface()) {
+            capability
+                .add_to_linker(&mut linker)
+                .map_err(|error| refused(capability.interface(), error))?;
+        }
+    }
+    Ok(linker)
+}

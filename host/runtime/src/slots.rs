@@ -1,0 +1,117 @@
+//! How many instances there may be at once, by depth.
+//!
+//! Outer calls (sources, inspectors, fixers) wait for sessions (file systems), never the
+//! other way round. Each depth has its own slots, and all sessions that one guest needs
+//! are taken together, so that a full pool queues and cannot deadlock.
+
+use async_trait::async_trait;
+use cofferdam_contract::failure::{CallError, Callee, Limit};
+use cofferdam_contract::kinds::{SessionSlot, SessionSlots};
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The slots of one runtime.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    calls: Arc<Semaphore>,
+    sessions: Arc<Semaphore>,
+    most_sessions: u32,
+}
+
+impl Slots {
+    /// So many outer calls, and so many sessions below them.
+    pub(crate) fn new(calls: u32, sessions: u32) -> Self {
+        Self {
+            calls: Arc::new(Semaphore::new(calls as usize)),
+            sessions: Arc::new(Semaphore::new(sessions as usize)),
+            most_sessions: sessions,
+        }
+    }
+
+    /// Waits for the right to one outer call.
+    pub(crate) async fn call(&self, callee: &Callee) -> Result<OwnedSemaphorePermit, CallError> {
+        let calls = Arc::clone(&self.calls);
+        calls.acquire_owned().await.map_err(|_| closed(callee))
+    }
+}
+
+fn closed(callee: &Callee) -> CallError {
+    CallError::Host {
+        callee: callee.clone(),
+        reason: "the runtime is shutting down".to_owned(),
+    }
+}
+
+#[async_trait]
+impl SessionSlots for Slots {
+    async fn reserve(&self, count: u32) -> Result<Vec<SessionSlot>, CallError> {
+        let callee = Callee {
+            plugin: "filesystem".to_owned(),
+            call: "open".to_owned(),
+        };
+        if count > self.most_sessions {
+            return Err(CallError::Limit {
+                callee,
+                limit: Limit::Instances,
+                allowed: format!("{} sessions at once ({count} needed)", self.most_sessions),
+            });
+        }
+        let sessions = Arc::clone(&self.sessions);
+        let mut together = sessions
+            .acquire_many_owned(count)
+            .await
+            .map_err(|_| closed(&callee))?;
+        let mut slots = Vec::new();
+        while let Some(one) = together.split(1) {
+            slots.push(SessionSlot::held_by(one));
+        }
+        Ok(slots)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    const SOON: Duration = Duration::from_millis(50);
+
+    #[tokio::test]
+    async fn sessions_are_taken_together_and_given_back_one_by_one() {
+        let slots = Slots::new(1, 3);
+        let mut first = slots.reserve(2).await.unwrap();
+        assert_eq!(first.len(), 2);
+        assert!(
+            timeout(SOON, slots.reserve(2)).await.is_err(),
+            "one is left"
+        );
+        first.pop();
+        assert_eq!(
+            timeout(SOON, slots.reserve(2))
+                .await
+                .unwrap()
+                .unwrap()
+                .len(),
+            2
+        );
+    }
+
+    #[tokio::test]
+    async fn more_than_there_are_is_an_error_at_once() {
+        let slots = Slots::new(1, 3);
+        let _all = slots.reserve(3).await.unwrap();
+        let error = slots.reserve(4).await.err().unwrap();
+        assert!(
+            matches!(
+                error,
+                CallError::Limit {
+                    limit: Limit::Instances,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        assert!(slots.reserve(0).await.unwrap().is_empty());
+    }
+}

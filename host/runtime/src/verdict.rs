@@ -1,0 +1,94 @@
+//! From the way a call ended to the typed failure that names plugin, call and limit.
+
+use crate::engine::GUEST_STACK;
+use crate::state::{HOST_CALL_BYTES, State, Stop};
+use cofferdam_contract::failure::{CallError, Callee, Limit};
+use cofferdam_contract::manifest::Limits;
+use std::time::Duration;
+use thiserror::Error;
+use wasmtime::Trap;
+
+/// What a capability ends a call with when the guest broke the contract in a way that a
+/// function's error record cannot say.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct Misbehaviour(pub String);
+
+/// What a capability ends a call with when the host itself is at fault.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct HostFailure(pub String);
+
+/// wasmtime keeps the type of this error to itself; a test holds its text to it.
+const TOO_MUCH_COPIED: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// Names the callee in failures.
+#[derive(Debug, Clone)]
+pub(crate) struct Verdict {
+    pub(crate) callee: Callee,
+    pub(crate) limits: Limits,
+}
+
+impl Verdict {
+    pub(crate) fn cpu(&self) -> Duration {
+        Duration::from_millis(u64::from(self.limits.cpu_ms))
+    }
+
+    pub(crate) fn wall(&self) -> Duration {
+        Duration::from_millis(u64::from(self.limits.wall_ms))
+    }
+
+    pub(crate) fn limit(&self, limit: Limit) -> CallError {
+        let allowed = match limit {
+            Limit::Memory => format!("{} MiB", self.limits.memory_mib),
+            Limit::Cpu => format!("{} ms", self.limits.cpu_ms),
+            Limit::WallClock => format!("{} ms", self.limits.wall_ms),
+            Limit::Stack => format!("{} KiB", GUEST_STACK >> 10),
+            Limit::HostCallBytes => format!("{} KiB", HOST_CALL_BYTES >> 10),
+            Limit::Instances => "its slots".to_owned(),
+        };
+        CallError::Limit {
+            callee: self.callee.clone(),
+            limit,
+            allowed,
+        }
+    }
+
+    pub(crate) fn host(&self, reason: impl ToString) -> CallError {
+        CallError::Host {
+            callee: self.callee.clone(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// Why the guest's code did not return.
+    pub(crate) fn of(&self, error: &wasmtime::Error, state: &State) -> CallError {
+        let callee = self.callee.clone();
+        match state.stop {
+            Some(Stop::Cpu) => return self.limit(Limit::Cpu),
+            Some(Stop::Cancelled) => return CallError::Cancelled { callee },
+            None => {}
+        }
+        if let Some(misbehaviour) = error.downcast_ref::<Misbehaviour>() {
+            return CallError::Nonsense {
+                callee,
+                reason: misbehaviour.to_string(),
+            };
+        }
+        if let Some(failure) = error.downcast_ref::<HostFailure>() {
+            return self.host(failure);
+        }
+        let trap = error.downcast_ref::<Trap>();
+        if trap == Some(&Trap::StackOverflow) {
+            return self.limit(Limit::Stack);
+        }
+        let reason = error.root_cause().to_string();
+        if trap.is_none() && reason.contains(TOO_MUCH_COPIED) {
+            return self.limit(Limit::HostCallBytes);
+        }
+        if state.limiter.refused() {
+            return self.limit(Limit::Memory);
+        }
+        CallError::Trapped { callee, reason }
+    }
+}
