@@ -190,16 +190,6 @@ fn parse_extent(access: &str, rest: &str) -> Result<(u64, ExtentSource), String>
             .ok_or("the file name of an extent has no closing quote")?,
         None => (None, rest),
     };
-    // Partition-backed disks end their lines with a device identity; only the offset counts.
-    let (offset, _) = word(rest);
-    let offset = match offset {
-        "" => 0,
-        digits => digits
-            .parse::<u64>()
-            .ok()
-            .and_then(|sectors| sectors.checked_mul(512))
-            .ok_or_else(|| format!("{digits:?} is not the offset of an extent"))?,
-    };
     let file = || {
         name.map(str::to_owned)
             .ok_or_else(|| format!("a {kind} extent without a file name in quotes"))
@@ -211,13 +201,26 @@ fn parse_extent(access: &str, rest: &str) -> Result<(u64, ExtentSource), String>
         "ZERO" => ExtentSource::Zero,
         "FLAT" | "VMFS" => ExtentSource::Flat {
             file: file()?,
-            offset,
+            offset: offset(rest)?,
         },
         "SPARSE" => ExtentSource::Sparse { file: file()? },
         "VMFSSPARSE" | "VMFSRDM" | "VMFSRAW" | "SESPARSE" => ExtentSource::Other(kind.to_owned()),
         _ => return Err(format!("{kind:?} is not a type of extent")),
     };
     Ok((length, source))
+}
+
+/// The offset at the end of a line, given in sectors, in bytes. Absent means 0; what some
+/// products write behind it is no concern of ours.
+fn offset(rest: &str) -> Result<u64, String> {
+    match word(rest).0 {
+        "" => Ok(0),
+        digits => digits
+            .parse::<u64>()
+            .ok()
+            .and_then(|sectors| sectors.checked_mul(512))
+            .ok_or_else(|| format!("{digits:?} is not the offset of an extent")),
+    }
 }
 
 /// The first word and the rest, without the blanks between.
