@@ -1,12 +1,11 @@
 //! Every operation on every feature set, with e2fsck after each and debugfs as a second
 //! reader.
 
-mod common;
 
 use cofferdam_sdk::ErrorCode;
 use cofferdam_sdk::filesystem::FileSystem;
 use cofferdam_sdk::types::{Attributes, FileKind};
-use common::*;
+use crate::common::*;
 
 /// One walk through all the operations.
 fn everything(name: &str, arguments: &[&str]) {

@@ -1,5 +1,4 @@
 //! What the tests share: images made by mke2fs, and e2fsck and debugfs as oracles.
-#![allow(dead_code, reason = "each test file uses some of it")]
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -116,6 +115,13 @@ impl Image {
             .output()
             .unwrap();
         text(&output)
+    }
+
+    /// The block of the device that holds the first block of a file.
+    pub fn first_block(&self, file: &str) -> u64 {
+        let answer = self.debugfs(&[&format!("bmap {file} 0")]);
+        let number = answer.lines().find_map(|line| line.trim().parse().ok());
+        number.unwrap_or_else(|| panic!("bmap {file}: {answer}"))
     }
 
     /// What debugfs says the content of a file is.
