@@ -87,11 +87,6 @@ impl Members {
             .map_while(move |(name, node)| Some((name.strip_prefix(&prefix)?, node)))
     }
 
-    /// Every name.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.nodes.keys().map(String::as_str)
-    }
-
     /// Where a path leads, every link followed; none for a loop of links.
     /// What is not there leads where its name says.
     pub fn resolve(&self, path: &str) -> Option<String> {

@@ -162,13 +162,14 @@ fn with_words(text: &[u8], variable: &str, modules: &[String], create: bool) -> 
     if missing.is_empty() {
         return None;
     }
+    // In front, where no comment of a longer list can swallow them.
     let mut added = missing.join(" ");
-    if value.chars().last().is_some_and(|last| !last.is_whitespace()) {
-        added.insert(0, ' ');
+    if value.chars().next().is_some_and(|first| !first.is_whitespace()) {
+        added.push(' ');
     }
-    let mut whole = text.get(..words.end)?.to_vec();
+    let mut whole = text.get(..words.start)?.to_vec();
     whole.extend_from_slice(added.as_bytes());
-    whole.extend_from_slice(text.get(words.end..)?);
+    whole.extend_from_slice(text.get(words.start..)?);
     Some(whole)
 }
 
@@ -186,9 +187,7 @@ fn last_assignment(text: &[u8], variable: &str) -> Option<Range<usize>> {
                 _ => 0,
             };
             let open = start + line.len() - value.len() + 1;
-            let length = text
-                .get(open..)
-                .and_then(|rest| rest.iter().position(|&byte| byte == close));
+            let length = text.get(open..).and_then(|rest| end_of(rest, close));
             if let (true, Some(length)) = (close != 0, length) {
                 found = Some(open..open + length);
             }
@@ -196,6 +195,22 @@ fn last_assignment(text: &[u8], variable: &str) -> Option<Range<usize>> {
         start += line.len();
     }
     found
+}
+
+/// Where a value ends that `close` closes; in a list, comments are passed over.
+fn end_of(value: &[u8], close: u8) -> Option<usize> {
+    let mut comment = false;
+    let mut before = b' ';
+    for (place, &byte) in value.iter().enumerate() {
+        match byte {
+            b'\n' => comment = false,
+            b'#' if close == b')' && before.is_ascii_whitespace() => comment = true,
+            _ if byte == close && !comment => return Some(place),
+            _ => {}
+        }
+        before = byte;
+    }
+    None
 }
 
 #[cfg(test)]
@@ -207,12 +222,12 @@ mod tests {
         let names = ["virtio_pci".to_owned(), "virtio_blk".to_owned()];
         let cases = [
             ("MODULES=()\nHOOKS=(base)\n", Some("MODULES=(virtio_pci virtio_blk)\nHOOKS=(base)\n")),
-            ("MODULES=(ext4)\n", Some("MODULES=(ext4 virtio_pci virtio_blk)\n")),
-            ("MODULES=\"ext4 virtio-pci\"\n", Some("MODULES=\"ext4 virtio-pci virtio_blk\"\n")),
+            ("MODULES=(ext4)\n", Some("MODULES=(virtio_pci virtio_blk ext4)\n")),
+            ("MODULES=\"ext4 virtio-pci\"\n", Some("MODULES=\"virtio_blk ext4 virtio-pci\"\n")),
             ("MODULES=(virtio_pci virtio_blk)\n", None),
             (
-                "# MODULES=(a)\n\tMODULES=(\n  a # b)\n",
-                Some("# MODULES=(a)\n\tMODULES=(\n  a # b virtio_pci virtio_blk)\n"),
+                "# MODULES=(a)\n\tMODULES=(\n  a # b)\n)\n",
+                Some("# MODULES=(a)\n\tMODULES=(virtio_pci virtio_blk\n  a # b)\n)\n"),
             ),
             ("HOOKS=(base)", Some("HOOKS=(base)\nMODULES=(virtio_pci virtio_blk)\n")),
         ];
@@ -220,9 +235,7 @@ mod tests {
             let made = with_words(before.as_bytes(), "MODULES", &names, true);
             let made = made.map(|bytes| String::from_utf8(bytes).unwrap());
             assert_eq!(made.as_deref(), after, "{before}");
-            if let Some(made) = made
-                && !made.contains('#')
-            {
+            if let Some(made) = made {
                 assert_eq!(with_words(made.as_bytes(), "MODULES", &names, true), None);
             }
         }
