@@ -64,15 +64,6 @@ fn header(disk: &Disk) -> Result<Header> {
         .ok_or_else(|| Error::invalid("the device holds no ext2, ext3 or ext4 file system"))
 }
 
-/// Refuses a geometry that the device cannot hold, before anything is allocated for it.
-fn check_geometry(disk: &Disk) -> Result<()> {
-    let mut raw = vec![0; superblock::LENGTH];
-    disk.read(superblock::OFFSET, &mut raw)?;
-    fs_ext4::Superblock::parse(raw)
-        .and_then(|parsed| parsed.check_fits_device(disk.size()))
-        .doing(|| "the superblock is broken".to_string())
-}
-
 impl FileSystem for Ext4 {
     fn probe(session: &Session) -> Result<Option<Identity>> {
         let found = Header::read(&Disk::new(session)?)?;
@@ -91,7 +82,7 @@ impl FileSystem for Ext4 {
         if writable && disk.read_only() {
             return Err(Error::denied("the device takes no writes"));
         }
-        check_geometry(&disk)?;
+        superblock::check_geometry(&disk)?;
         let mut report = MountReport {
             replayed: recovery::replay(&disk, &header)?,
             notes: Vec::new(),

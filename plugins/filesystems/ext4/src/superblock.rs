@@ -9,6 +9,7 @@ use cofferdam_sdk::{Error, Result, path};
 use fs_ext4::features::{Compat, Incompat, MAINTAINED_RO_COMPAT, RoCompat, SUPPORTED_INCOMPAT};
 
 use crate::bytes::{slice, u16_at, u32_at};
+use crate::error::Doing;
 use crate::port::Disk;
 
 /// Where the superblock is.
@@ -164,6 +165,39 @@ impl Header {
         }
         Ok(())
     }
+}
+
+/// Refuses a geometry that contradicts itself or that the device cannot hold, before
+/// anything is allocated for it: the checks of the kernel's `ext4_check_geometry` that the
+/// crate does not make.
+pub fn check_geometry(disk: &Disk) -> Result<()> {
+    let mut raw = vec![0; LENGTH];
+    disk.read(OFFSET, &mut raw)?;
+    let doing = || "the superblock is broken".to_string();
+    let parsed = fs_ext4::Superblock::parse(raw).doing(doing)?;
+    parsed.check_fits_device(disk.size()).doing(doing)?;
+    let broken = |what: &str| Err(Error::corrupt(format!("the superblock is broken: {what}")));
+    let bits = u64::from(parsed.block_size()) * 8;
+    if u64::from(parsed.first_data_block) >= parsed.blocks_count {
+        return broken("its first block is beyond its last");
+    }
+    if u64::from(parsed.inodes_per_group) > bits {
+        return broken("a group has more inodes than its bitmap has bits");
+    }
+    let clusters = parsed.feature_ro_compat & RoCompat::BIGALLOC.bits() != 0;
+    if !clusters && u64::from(parsed.blocks_per_group) > bits {
+        return broken("a group has more blocks than its bitmap has bits");
+    }
+    let inodes = parsed
+        .block_group_count()
+        .saturating_mul(u64::from(parsed.inodes_per_group));
+    if u64::from(parsed.inodes_count) != inodes {
+        return broken("it does not have as many inodes as its groups");
+    }
+    if parsed.journal_inode > parsed.inodes_count {
+        return broken("its journal is in an inode that there cannot be");
+    }
+    Ok(())
 }
 
 /// The names that `dumpe2fs` prints.

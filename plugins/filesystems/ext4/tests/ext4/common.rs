@@ -15,16 +15,31 @@ use tempfile::TempDir;
 pub const MIB: u64 = 1 << 20;
 
 /// The feature sets that every edit is tried on: a name and mke2fs's arguments.
+/// mke2fs would take blocks of 1 KiB for such small images, so that the size is always said.
 pub const PROFILES: &[(&str, &[&str])] = &[
-    ("stock ext4", &["-t", "ext4"]),
+    ("stock ext4", &["-t", "ext4", "-b", "4096"]),
     (
         "orphan file and checksum seed",
-        &["-t", "ext4", "-O", "metadata_csum,orphan_file,metadata_csum_seed"],
+        &[
+            "-t",
+            "ext4",
+            "-b",
+            "4096",
+            "-O",
+            "metadata_csum,orphan_file,metadata_csum_seed",
+        ],
     ),
-    ("without 64bit", &["-t", "ext4", "-O", "^64bit"]),
-    ("ext3", &["-t", "ext3"]),
+    (
+        "without 64bit",
+        &["-t", "ext4", "-b", "4096", "-O", "^64bit"],
+    ),
+    ("ext3", &["-t", "ext3", "-b", "4096"]),
     ("ext2, 1 KiB blocks", &["-t", "ext2", "-b", "1024"]),
-    ("ext4 without extents", &["-t", "ext4", "-O", "^extent,^64bit"]),
+    ("ext3, 1 KiB blocks", &["-t", "ext3", "-b", "1024"]),
+    (
+        "ext4 without extents",
+        &["-t", "ext4", "-b", "4096", "-O", "^extent,^64bit"],
+    ),
     (
         "ext4, 1 KiB blocks, without extents",
         &["-t", "ext4", "-b", "1024", "-O", "^extent,^64bit"],
@@ -32,11 +47,27 @@ pub const PROFILES: &[(&str, &[&str])] = &[
     ("ext4, 1 KiB blocks", &["-t", "ext4", "-b", "1024"]),
     (
         "ext4 before checksums",
-        &["-t", "ext4", "-O", "^metadata_csum,uninit_bg,^64bit"],
+        &[
+            "-t",
+            "ext4",
+            "-b",
+            "2048",
+            "-O",
+            "^metadata_csum,uninit_bg,^64bit",
+        ],
     ),
-    ("small inodes", &["-t", "ext4", "-I", "128"]),
-    ("without a journal", &["-t", "ext4", "-O", "^has_journal"]),
-    ("inline data", &["-t", "ext4", "-O", "inline_data"]),
+    (
+        "small inodes",
+        &["-t", "ext4", "-b", "4096", "-I", "128"],
+    ),
+    (
+        "without a journal",
+        &["-t", "ext4", "-b", "4096", "-O", "^has_journal"],
+    ),
+    (
+        "inline data",
+        &["-t", "ext4", "-b", "4096", "-O", "inline_data"],
+    ),
 ];
 
 /// Whether the programs are there; in CI they must be.
@@ -187,15 +218,6 @@ pub struct Lab {
 impl Lab {
     pub fn new(name: &str, size: u64, arguments: &[&str]) -> Self {
         let image = Image::new(size, arguments);
-        let fs = image.mount(true);
-        Self {
-            image,
-            fs,
-            name: name.to_string(),
-        }
-    }
-
-    pub fn over(name: &str, image: Image) -> Self {
         let fs = image.mount(true);
         Self {
             image,

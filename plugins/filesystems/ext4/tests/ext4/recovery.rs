@@ -131,7 +131,7 @@ fn the_orphan_file_is_emptied() {
     if !engines("the_orphan_file_is_emptied") {
         return;
     }
-    let arguments = ["-t", "ext4", "-O", "metadata_csum,orphan_file,metadata_csum_seed"];
+    let arguments = ["-t", "ext4", "-b", "4096", "-O", "metadata_csum,orphan_file,metadata_csum_seed"];
     let image = Image::new(64 * MIB, &arguments);
     let mut fs = image.mount(true);
     let free = fs.free_space().unwrap();
