@@ -220,6 +220,28 @@ fn encode(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// The table without the first fields of its rows.
+    fn rest(table: &[u8]) -> Vec<u8> {
+        let rows = rows(table).into_iter();
+        let fields: Vec<_> = rows.map(|row| (row.range, Vec::new())).collect();
+        text::replace_ranges(table, &fields)
+    }
+
+    proptest! {
+        #[test]
+        fn any_table_is_planned_once_and_keeps_all_but_first_fields(
+            table in "((/dev/sda1|/dev/sdb1|UUID=aa|#|x|/|none|bind|nofail|\\\\|\\\\040|é)|[ \t\r\n]){0,40}"
+        ) {
+            let devices = [device("/dev/sda1", "aa")];
+            let first = plan(table.as_bytes(), Mode::All, &devices, &[]);
+            prop_assert_eq!(rest(&first.content), rest(table.as_bytes()));
+            let second = plan(&first.content, Mode::All, &devices, &[]);
+            prop_assert_eq!(second.changes, Vec::<String>::new());
+            prop_assert_eq!(second.content, first.content);
+        }
+    }
 
     #[test]
     fn fields_are_escaped_as_the_manual_says() {

@@ -137,6 +137,9 @@ pub(crate) fn plain(content: &[u8], initrd: bool) -> Found {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::{Changes, Disks};
+    use cofferdam_sdk::types::BlockDevice;
+    use proptest::prelude::*;
 
     fn arguments(content: &str) -> Vec<(Vec<&str>, bool)> {
         let found = script(content.as_bytes());
@@ -166,6 +169,34 @@ mod tests {
                 (vec!["x"], true),
             ]
         );
+    }
+
+    proptest! {
+        #[test]
+        fn any_file_is_changed_once(
+            content in "(root=/dev/sda1|resume=/dev/sda1|resume=/dev/sdb1|linux|initrd|menuentry|GRUB_CMDLINE_LINUX=|[ab{};'\"\\\\# \t\n]){0,30}"
+        ) {
+            let devices = [BlockDevice {
+                uuid: Some("aa".into()),
+                partition_uuid: Some("bb".into()),
+                old_names: vec!["/dev/sda1".into()],
+                ..BlockDevice::default()
+            }];
+            let disks = Disks { devices: &devices, root: devices.first() };
+            let finders: [fn(&[u8]) -> Found; 3] =
+                [script, |content| defaults(content, true), |content| plain(content, false)];
+            for find in finders {
+                let change = |content: &[u8]| {
+                    let mut changes = Changes::default();
+                    for line in find(content).lines {
+                        disks.change("f", content, &line, &mut changes);
+                    }
+                    text::replace_ranges(content, &changes.replacements)
+                };
+                let first = change(content.as_bytes());
+                prop_assert_eq!(change(&first), first);
+            }
+        }
     }
 
     #[test]
