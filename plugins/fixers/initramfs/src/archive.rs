@@ -95,7 +95,9 @@ pub enum Error {
     #[error("it holds so many files that their names exceed {} MiB of memory", NAMES >> 20)]
     TooMany,
     /// A compression that is not decoded here.
-    #[error("the segment at byte {start} is compressed with {encoding}, which this plugin cannot unpack")]
+    #[error(
+        "the segment at byte {start} is compressed with {encoding}, which this plugin cannot unpack"
+    )]
     Unsupported {
         /// Where the segment begins.
         start: u64,
@@ -154,7 +156,10 @@ fn read_bounded(
         }
         let after_plain = matches!(
             found.segments.last(),
-            Some(Segment { encoding: Encoding::Plain, .. })
+            Some(Segment {
+                encoding: Encoding::Plain,
+                ..
+            })
         );
         let encoding = match Encoding::recognise(&magic) {
             // After a plain archive the kernel wants even a compressed one aligned.

@@ -61,7 +61,10 @@ pub fn examine(
     room: &mut Room,
 ) -> Result<Verdict> {
     let version = &kernel.version;
-    for file in [Some(&kernel.image), kernel.initrd.as_ref()].into_iter().flatten() {
+    for file in [Some(&kernel.image), kernel.initrd.as_ref()]
+        .into_iter()
+        .flatten()
+    {
         if guest.is_file(file)? && unified::is_unified(&start_of(guest, file)?) {
             return Ok(Verdict::Refused(format!(
                 "kernel {version}: {file} is a unified kernel image, whose initrd is part of a \
@@ -117,7 +120,10 @@ pub fn examine(
         folder = guest.is_directory(&other)?.then_some(other);
         index = read_index(guest, folder.as_deref())?;
     }
-    if let Some(text) = initrd.members.content(&format!("{}/{BUILTIN}", held.folder)) {
+    if let Some(text) = initrd
+        .members
+        .content(&format!("{}/{BUILTIN}", held.folder))
+    {
         index.add_builtin(&String::from_utf8_lossy(text));
     }
 
@@ -144,7 +150,9 @@ pub fn examine(
     }
     // An index that found a module has a folder.
     let folder = folder.unwrap_or_else(|| format!("/lib/modules/{}", held.version));
-    append(guest, version, path, &folder, &initrd, &held, &index, wanted, room)
+    append(
+        guest, version, path, &folder, &initrd, &held, &index, wanted, room,
+    )
 }
 
 /// What an initrd has of one kernel's modules.
@@ -231,7 +239,9 @@ fn lacking(
         }
         match index.closure(&name) {
             Ok(closure) => {
-                let absent = closure.into_iter().filter(|one| !held.files.contains_key(one));
+                let absent = closure
+                    .into_iter()
+                    .filter(|one| !held.files.contains_key(one));
                 wanted.files.extend(absent);
                 wanted.load.push(name);
             }
@@ -289,11 +299,19 @@ fn append(
 
     let seconds = guest.now().seconds.clamp(0, i64::from(u32::MAX));
     let mut overlay = Overlay::new(&initrd.members, u32::try_from(seconds).unwrap_or(0));
-    let mut files: BTreeSet<&str> = wanted.files.iter().filter_map(|name| index.file(name)).collect();
+    let mut files: BTreeSet<&str> = wanted
+        .files
+        .iter()
+        .filter_map(|name| index.file(name))
+        .collect();
     let indexes = index_files(guest, folder, kind)?;
     files.extend(indexes.iter().map(String::as_str));
     for file in files {
-        let most = if name_of(file).is_some() { MODULE } else { INDEX };
+        let most = if name_of(file).is_some() {
+            MODULE
+        } else {
+            INDEX
+        };
         let Some(content) = guest.read(&path::join(folder, file), most).optional()? else {
             return Ok(Verdict::Unable {
                 reason: format!(
@@ -314,7 +332,13 @@ fn append(
     if kind == Kind::InitramfsTools
         && let Some(list) = merged_list(initrd, &wanted.load)
     {
-        overlay.file(&initrd.members.resolve(LIST).unwrap_or_else(|| LIST.to_owned()), &list);
+        overlay.file(
+            &initrd
+                .members
+                .resolve(LIST)
+                .unwrap_or_else(|| LIST.to_owned()),
+            &list,
+        );
     }
     let gzip = reads_gzip(guest, version, folder, initrd)?;
     let (bytes, encoding) = overlay.finish(initrd, gzip);
@@ -349,9 +373,9 @@ fn add_renamed(
             Some(file) if files.contains(file) => {}
             Some(_) => match index.closure(name) {
                 Ok(closure) => {
-                    let absent = closure.into_iter().filter(|one| {
-                        one == name || !held.files.contains_key(one)
-                    });
+                    let absent = closure
+                        .into_iter()
+                        .filter(|one| one == name || !held.files.contains_key(one));
                     wanted.files.extend(absent);
                 }
                 Err(_) => lost.push(name.as_str()),
@@ -407,10 +431,17 @@ fn merged_list(initrd: &Initrd, load: &[String]) -> Option<Vec<u8>> {
 
 /// Whether the kernel is known to unpack gzip: it did so already, or its configuration says.
 fn reads_gzip(guest: &dyn Guest, version: &str, folder: &str, initrd: &Initrd) -> Result<bool> {
-    if initrd.segments.iter().any(|segment| segment.encoding == Encoding::Gzip) {
+    if initrd
+        .segments
+        .iter()
+        .any(|segment| segment.encoding == Encoding::Gzip)
+    {
         return Ok(true);
     }
-    for path in [format!("/boot/config-{version}"), format!("{folder}/config")] {
+    for path in [
+        format!("/boot/config-{version}"),
+        format!("{folder}/config"),
+    ] {
         if guest.is_file(&path)? {
             let text = guest.read(&path, INDEX)?;
             return Ok(String::from_utf8_lossy(&text)

@@ -45,9 +45,14 @@ pub fn recognise(members: &Members) -> Kind {
         Kind::InitramfsTools
     } else if has("init_functions") && (has("hooks") || has("config")) {
         Kind::Mkinitcpio
-    } else if ["usr/lib/dracut", "lib/dracut", "etc/initrd-release", "usr/lib/initrd-release"]
-        .iter()
-        .any(|name| has(name))
+    } else if [
+        "usr/lib/dracut",
+        "lib/dracut",
+        "etc/initrd-release",
+        "usr/lib/initrd-release",
+    ]
+    .iter()
+    .any(|name| has(name))
     {
         Kind::Dracut
     } else {

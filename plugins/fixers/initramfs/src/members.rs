@@ -73,9 +73,7 @@ impl Members {
 
     /// Content of a regular file, where it was kept.
     pub fn content(&self, name: &str) -> Option<&[u8]> {
-        self.contents
-            .get(&self.resolve(name)?)
-            .map(Vec::as_slice)
+        self.contents.get(&self.resolve(name)?).map(Vec::as_slice)
     }
 
     /// Names under a folder (its path after resolving) with what they are, sorted, the
@@ -130,7 +128,8 @@ impl Members {
 }
 
 fn components(path: &str) -> impl DoubleEndedIterator<Item = &str> {
-    path.split('/').filter(|part| !part.is_empty() && *part != ".")
+    path.split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
 }
 
 #[cfg(test)]
@@ -153,7 +152,10 @@ mod tests {
         members.add(member("./lib", SYMLINK, "usr/lib"));
         members.add(member("lib/modules/6.1/a.ko", REGULAR, "one"));
         members.add(member("/usr/lib/modules/6.1/a.ko", REGULAR, "two"));
-        let found: Vec<&str> = members.under("usr/lib/modules/6.1").map(|(n, _)| n).collect();
+        let found: Vec<&str> = members
+            .under("usr/lib/modules/6.1")
+            .map(|(n, _)| n)
+            .collect();
         assert_eq!(found, ["a.ko"]);
         assert_eq!(members.content("lib/modules/6.1/a.ko"), Some(&b"two"[..]));
         assert_eq!(

@@ -237,7 +237,8 @@ impl Writer {
         ];
         self.bytes.extend_from_slice(b"070701");
         for field in fields {
-            self.bytes.extend_from_slice(format!("{field:08X}").as_bytes());
+            self.bytes
+                .extend_from_slice(format!("{field:08X}").as_bytes());
         }
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.push(0);
@@ -316,10 +317,21 @@ mod tests {
             let first = writer.len();
             writer.file("lib/a", b"hello");
             // The content's padding may be missing as well.
-            vec![0, first, writer.len() - 3, writer.len() - 2, writer.len() - 1, writer.len()]
+            vec![
+                0,
+                first,
+                writer.len() - 3,
+                writer.len() - 2,
+                writer.len() - 1,
+                writer.len(),
+            ]
         };
         for cut in 0..whole.len() {
-            assert_eq!(names(&whole[..cut]).is_ok(), ends.contains(&cut), "cut at {cut}");
+            assert_eq!(
+                names(&whole[..cut]).is_ok(),
+                ends.contains(&cut),
+                "cut at {cut}"
+            );
         }
     }
 

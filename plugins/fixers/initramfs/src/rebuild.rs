@@ -28,7 +28,8 @@ const SUSE: &str = "/etc/sysconfig/kernel";
 /// No real configuration comes near it.
 const MOST: u64 = 1 << 20;
 
-const REASON: &str = "an initrd that the guest builds later must hold the target's disk drivers too";
+const REASON: &str =
+    "an initrd that the guest builds later must hold the target's disk drivers too";
 
 /// Plans the edits for these modules.
 pub fn plan(guest: &mut dyn Guest, modules: &[String]) -> Result<()> {
@@ -83,8 +84,8 @@ fn dracut(guest: &mut dyn Guest, modules: &[String]) -> Result<()> {
     let mut files = vec![DRACUT_MAIN.to_owned()];
     if folder {
         let entries = guest.list(DRACUT)?.into_iter();
-        let configuration =
-            entries.filter(|entry| entry.kind == FileKind::Regular && entry.name.ends_with(".conf"));
+        let configuration = entries
+            .filter(|entry| entry.kind == FileKind::Regular && entry.name.ends_with(".conf"));
         files.extend(configuration.map(|entry| path::join(DRACUT, &entry.name)));
     }
     let mut there = BTreeSet::new();
@@ -122,9 +123,14 @@ fn dracut(guest: &mut dyn Guest, modules: &[String]) -> Result<()> {
 fn dracut_drivers(text: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for line in text.lines().map(str::trim) {
-        let value = ["add_drivers+=", "add_drivers=", "force_drivers+=", "force_drivers="]
-            .iter()
-            .find_map(|key| line.strip_prefix(key));
+        let value = [
+            "add_drivers+=",
+            "add_drivers=",
+            "force_drivers+=",
+            "force_drivers=",
+        ]
+        .iter()
+        .find_map(|key| line.strip_prefix(key));
         if let Some(value) = value {
             let value = value.split('#').next().unwrap_or_default();
             let words = value.split(|c: char| c.is_whitespace() || c == '"' || c == '\'');
@@ -151,7 +157,12 @@ fn with_words(text: &[u8], variable: &str, modules: &[String], create: bool) -> 
     let value = String::from_utf8_lossy(text.get(words.clone())?).into_owned();
     let there: BTreeSet<String> = value
         .lines()
-        .flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace())
+        .flat_map(|line| {
+            line.split('#')
+                .next()
+                .unwrap_or_default()
+                .split_whitespace()
+        })
         .map(|word| normal(word.trim_matches(['"', '\''])))
         .collect();
     let missing: Vec<&str> = modules
@@ -164,7 +175,11 @@ fn with_words(text: &[u8], variable: &str, modules: &[String], create: bool) -> 
     }
     // In front, where no comment of a longer list can swallow them.
     let mut added = missing.join(" ");
-    if value.chars().next().is_some_and(|first| !first.is_whitespace()) {
+    if value
+        .chars()
+        .next()
+        .is_some_and(|first| !first.is_whitespace())
+    {
         added.push(' ');
     }
     let mut whole = text.get(..words.start)?.to_vec();
@@ -221,15 +236,27 @@ mod tests {
     fn shell_variables_keep_every_other_byte() {
         let names = ["virtio_pci".to_owned(), "virtio_blk".to_owned()];
         let cases = [
-            ("MODULES=()\nHOOKS=(base)\n", Some("MODULES=(virtio_pci virtio_blk)\nHOOKS=(base)\n")),
-            ("MODULES=(ext4)\n", Some("MODULES=(virtio_pci virtio_blk ext4)\n")),
-            ("MODULES=\"ext4 virtio-pci\"\n", Some("MODULES=\"virtio_blk ext4 virtio-pci\"\n")),
+            (
+                "MODULES=()\nHOOKS=(base)\n",
+                Some("MODULES=(virtio_pci virtio_blk)\nHOOKS=(base)\n"),
+            ),
+            (
+                "MODULES=(ext4)\n",
+                Some("MODULES=(virtio_pci virtio_blk ext4)\n"),
+            ),
+            (
+                "MODULES=\"ext4 virtio-pci\"\n",
+                Some("MODULES=\"virtio_blk ext4 virtio-pci\"\n"),
+            ),
             ("MODULES=(virtio_pci virtio_blk)\n", None),
             (
                 "# MODULES=(a)\n\tMODULES=(\n  a # b)\n)\n",
                 Some("# MODULES=(a)\n\tMODULES=(virtio_pci virtio_blk\n  a # b)\n)\n"),
             ),
-            ("HOOKS=(base)", Some("HOOKS=(base)\nMODULES=(virtio_pci virtio_blk)\n")),
+            (
+                "HOOKS=(base)",
+                Some("HOOKS=(base)\nMODULES=(virtio_pci virtio_blk)\n"),
+            ),
         ];
         for (before, after) in cases {
             let made = with_words(before.as_bytes(), "MODULES", &names, true);
@@ -244,7 +271,9 @@ mod tests {
 
     #[test]
     fn drivers_of_dracut() {
-        let names = dracut_drivers("add_drivers+=\" a b-c \" # d\n#add_drivers+=\"e\"\nforce_drivers='f'\n");
+        let names = dracut_drivers(
+            "add_drivers+=\" a b-c \" # d\n#add_drivers+=\"e\"\nforce_drivers='f'\n",
+        );
         assert_eq!(Vec::from_iter(names), ["a", "b_c", "f"]);
     }
 }

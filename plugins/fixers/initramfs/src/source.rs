@@ -197,7 +197,10 @@ mod tests {
         assert_eq!(source.position(), 4);
         assert_eq!(source.peek(100).unwrap(), b"cdef");
         assert!(!source.exhausted());
-        assert_eq!(source.skip(5).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(
+            source.skip(5).unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
         assert_eq!(source.position(), 8);
         assert!(source.exhausted());
     }

@@ -54,7 +54,11 @@ mod tests {
 
     #[test]
     fn sections_tell() {
-        assert!(is_unified(&pe(&[b".text\0\0\0", b".linux\0\0", b".initrd\0"])));
+        assert!(is_unified(&pe(&[
+            b".text\0\0\0",
+            b".linux\0\0",
+            b".initrd\0"
+        ])));
         assert!(!is_unified(&pe(&[b".setup\0\0", b".text\0\0\0"])));
         assert!(!is_unified(b"\x1f\x8b"));
         let whole = pe(&[b".linux\0\0"]);

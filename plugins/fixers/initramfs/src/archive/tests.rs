@@ -15,7 +15,10 @@ const TOOLS: [(Encoding, &[&str]); 7] = [
     (Encoding::Bzip2, &["bzip2", "-9"]),
     (Encoding::Lzma, &["xz", "--format=lzma", "-6"]),
     (Encoding::Xz, &["xz", "--check=crc32", "-6"]),
-    (Encoding::Xz, &["xz", "--check=sha256", "--block-size=1000", "-T1"]),
+    (
+        Encoding::Xz,
+        &["xz", "--check=sha256", "--block-size=1000", "-T1"],
+    ),
     (Encoding::Lz4, &["lz4", "-l", "-9", "-q"]),
     (Encoding::Zstd, &["zstd", "-q", "-19"]),
 ];
@@ -60,7 +63,10 @@ fn cpio(names: &[&str]) -> Option<Vec<u8>> {
     }
     std::os::unix::fs::symlink("usr/lib", folder.path().join("lib")).unwrap();
     list.push_str("./lib\n");
-    let command = format!("cd '{}' && cpio -o -H newc --quiet", folder.path().display());
+    let command = format!(
+        "cd '{}' && cpio -o -H newc --quiet",
+        folder.path().display()
+    );
     filter(&["sh", "-c", &command], list.as_bytes())
 }
 
@@ -86,7 +92,13 @@ fn every_encoding_ends_where_its_tool_ended_it() {
         let initrd = scan(&bytes).unwrap();
         assert_eq!(shape(&initrd), [(0, length, encoding)], "{command:?}");
         assert_eq!(initrd.segments[0].inflated, archive.len() as u64);
-        assert!(initrd.members.content("conf/modules").unwrap().starts_with(b"conf/"));
+        assert!(
+            initrd
+                .members
+                .content("conf/modules")
+                .unwrap()
+                .starts_with(b"conf/")
+        );
         assert!(initrd.members.get("bin/sh").is_some());
 
         // With padding, and with one more segment behind it. Lz4 has no end but the file's
@@ -151,7 +163,12 @@ fn microcode_before_the_main_archive() {
         assert_eq!(initrd.segments[0].encoding, Encoding::Plain);
         assert_eq!(initrd.segments[1].encoding, encoding);
         assert_eq!(initrd.segments[1].start, early.len() as u64);
-        assert!(initrd.members.get("kernel/x86/microcode/GenuineIntel.bin").is_some());
+        assert!(
+            initrd
+                .members
+                .get("kernel/x86/microcode/GenuineIntel.bin")
+                .is_some()
+        );
         assert!(initrd.members.get("etc/initrd-release").is_some());
     }
 }
@@ -166,7 +183,8 @@ fn every_truncation_is_an_error() {
             continue;
         };
         // All of the first and last bytes, some of the middle: a scan clears megabytes.
-        let cuts = (1..bytes.len()).filter(|cut| *cut < 40 || bytes.len() - cut < 40 || cut % 13 == 0);
+        let cuts =
+            (1..bytes.len()).filter(|cut| *cut < 40 || bytes.len() - cut < 40 || cut % 13 == 0);
         for cut in cuts {
             let cut_bytes = &bytes[..cut];
             // Lz4 is bare blocks: its magic alone is an empty archive, to the kernel too,
@@ -270,11 +288,17 @@ fn what_the_kernel_would_not_unpack() {
     assert!(matches!(scan(&[]), Err(Error::Empty)));
     assert!(matches!(
         scan(b"\x89LZO\0\r\n\x1a\n"),
-        Err(Error::Unsupported { encoding: Encoding::Lzo, .. })
+        Err(Error::Unsupported {
+            encoding: Encoding::Lzo,
+            ..
+        })
     ));
     // A plain archive out of step.
     let shifted = [&b"\0\0"[..], &archive].concat();
-    assert!(matches!(scan(&shifted), Err(Error::Garbage { offset: 2, .. })));
+    assert!(matches!(
+        scan(&shifted),
+        Err(Error::Garbage { offset: 2, .. })
+    ));
 }
 
 #[test]
@@ -294,7 +318,10 @@ fn a_failing_read_is_told_apart_from_damage() {
         };
         let half = &bytes[..bytes.len() / 2];
         let error = read(half.chain(Failing), |_| false).unwrap_err();
-        assert!(matches!(error, Error::Read { .. }), "{command:?}: {error:?}");
+        assert!(
+            matches!(error, Error::Read { .. }),
+            "{command:?}: {error:?}"
+        );
         assert!(error.to_string().contains("says no"), "{error}");
     }
 }
