@@ -132,15 +132,16 @@ pub trait DiskSource: Plugin {
 ///
 /// Sessions nest below other calls, so they are counted apart, and all that one guest
 /// needs are reserved together ([`SessionSlots::reserve`]): a full pool queues and
-/// cannot deadlock.
+/// cannot deadlock. Clones are the same right: its holder has one session of it at a time.
+#[derive(Clone)]
 pub struct SessionSlot(
-    #[expect(dead_code, reason = "held for what its drop does")] Option<Box<dyn Any + Send + Sync>>,
+    #[expect(dead_code, reason = "held for what its drop does")] Option<Arc<dyn Any + Send + Sync>>,
 );
 
 impl SessionSlot {
     /// A slot that `guard` gives back when it is dropped.
     pub fn held_by(guard: impl Any + Send + Sync) -> Self {
-        Self(Some(Box::new(guard)))
+        Self(Some(Arc::new(guard)))
     }
 
     /// A slot of implementations that have no limit.

@@ -1,1 +1,32 @@
-//! .
+//! Migrations: from a machine's disks to disks that boot on the target.
+//!
+//! **Problem.** Making a foreign disk bootable means editing a stranger's file systems.
+//! Tools that edit first and report afterwards leave a half-changed disk when they fail,
+//! and ask for trust instead of showing what they will do.
+//!
+//! **Design.** A migration is planned, rehearsed, looked at, approved and then applied,
+//! exactly as approved:
+//! 1. a disk source says which files are the machine's disks;
+//! 2. every disk gets a copy-on-write overlay, its file systems are mounted there
+//!    (replaying journals into it), inspectors say what the guest is;
+//! 3. fixers look at the guest and record edits; nothing is written ([`guest`]);
+//! 4. the edits are carried out on a second overlay through the file-system plugin, a fresh
+//!    read-only session compares the result with the plan, and the fixers run again and
+//!    must have nothing left to do;
+//! 5. the plan names the edits with their diffs, and everything it depends on
+//!    ([`migration::plan`]);
+//! 6. the rehearsed overlay itself is converted.
+//!
+//! All plugins are traits of `cofferdam-contract`; this crate does not know whether one
+//! is a component, a native driver or a test double, and knows no file system, no boot
+//! loader and no distribution.
+//!
+//! **Limits.** One machine at a time, whose operating system is on the disks given. What
+//! a run did is in its report; runs are not resumed.
+
+pub mod error;
+pub mod guest;
+pub mod migration;
+pub mod observer;
+
+pub use error::MigrateError;

@@ -1,0 +1,83 @@
+//! Remarks for the person who approves.
+
+use cofferdam_contract::types::Severity;
+use serde::{Deserialize, Serialize};
+use std::sync::{Mutex, PoisonError};
+
+/// One remark.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Id of the plugin that made it; `cofferdam` for the host's own.
+    pub plugin: String,
+    /// How much it matters.
+    #[serde(with = "severity")]
+    pub severity: Severity,
+    /// What it says.
+    pub message: String,
+}
+
+impl Note {
+    /// The host's own remark.
+    pub fn host(severity: Severity, message: impl Into<String>) -> Self {
+        Self {
+            plugin: "cofferdam".to_owned(),
+            severity,
+            message: message.into(),
+        }
+    }
+
+    /// Whether the plan must not be applied.
+    pub fn blocks(&self) -> bool {
+        self.severity == Severity::Block
+    }
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.plugin, self.message)
+    }
+}
+
+/// Notes in the order they were made. One said twice is kept once.
+#[derive(Debug, Default)]
+pub struct Notes(Mutex<Vec<Note>>);
+
+impl Notes {
+    /// Adds one.
+    pub fn add(&self, note: Note) {
+        let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+
+    /// All so far.
+    pub fn all(&self) -> Vec<Note> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Severity as a lower-case word.
+mod severity {
+    use super::Severity;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &Severity, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match value {
+            Severity::Info => "info",
+            Severity::Warn => "warn",
+            Severity::Block => "block",
+        })
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Severity, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "info" => Ok(Severity::Info),
+            "warn" => Ok(Severity::Warn),
+            "block" => Ok(Severity::Block),
+            other => Err(serde::de::Error::custom(format!(
+                "unknown severity {other}; info, warn or block"
+            ))),
+        }
+    }
+}

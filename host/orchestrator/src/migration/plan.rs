@@ -1,0 +1,194 @@
+//! The plan: what will be done, and what that depends on. A file for people and programs.
+
+use super::binding::{Binding, digest_of};
+use super::discover::FoundMachine;
+use crate::MigrateError;
+use crate::guest::Note;
+use crate::guest::change::{EditRecord, PathChange};
+use cofferdam_contract::services::Facts;
+use cofferdam_contract::types::{BlockDevice, Kernel, MountPoint, Nic, OperatingSystem};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The version of the file's shape.
+pub const FORMAT: u32 = 1;
+
+/// The machine, as its source describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// What the new disks are named after.
+    pub name: String,
+    /// `bios`, `uefi` or `unknown`.
+    pub firmware: String,
+    /// Memory in MiB, where the source says so.
+    pub memory: Option<u32>,
+    /// Network cards.
+    pub nics: Vec<Nic>,
+}
+
+/// What inspectors found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guest {
+    /// The operating system.
+    pub operating_system: OperatingSystem,
+    /// Every disk and partition.
+    pub devices: Vec<BlockDevice>,
+    /// Where file systems are mounted.
+    pub mounts: Vec<MountPoint>,
+    /// Installed kernels.
+    pub kernels: Vec<Kernel>,
+}
+
+/// What the edits make of one disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskResult {
+    /// Size of the disk in bytes.
+    pub virtual_size: u64,
+    /// Bytes that are not as on the source, counted in blocks.
+    pub changed_bytes: u64,
+    /// Sha256 over offset, length and content of each changed range.
+    pub sha256: String,
+}
+
+/// A plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`FORMAT`].
+    pub cofferdam_plan: u32,
+    /// Version of the program that made it.
+    pub made_by: String,
+    /// The file given.
+    pub source: String,
+    /// The machine.
+    pub machine: Machine,
+    /// The guest.
+    pub guest: Guest,
+    /// What plugins had to say.
+    pub notes: Vec<Note>,
+    /// Every edit in order.
+    pub edits: Vec<EditRecord>,
+    /// The same by path, with diffs.
+    pub changes: Vec<PathChange>,
+    /// What the edits make of each disk.
+    pub results: Vec<DiskResult>,
+    /// Sha256 over edits and results: what the plan does.
+    pub edits_digest: String,
+    /// What the plan depends on.
+    pub binding: Binding,
+    /// Sha256 over the binding.
+    pub binding_digest: String,
+}
+
+impl Plan {
+    /// Puts a plan together.
+    pub fn new(
+        source: &Path,
+        machine: &FoundMachine,
+        facts: &Facts,
+        notes: Vec<Note>,
+        (edits, changes): (Vec<EditRecord>, Vec<PathChange>),
+        results: Vec<DiskResult>,
+        binding: Binding,
+    ) -> Self {
+        let stem = source.file_stem().map(|stem| stem.to_string_lossy());
+        let name = machine
+            .name
+            .clone()
+            .or_else(|| stem.map(std::borrow::Cow::into_owned))
+            .unwrap_or_else(|| "disk".to_owned());
+        Self {
+            cofferdam_plan: FORMAT,
+            made_by: env!("CARGO_PKG_VERSION").to_owned(),
+            source: source.display().to_string(),
+            machine: Machine {
+                name,
+                firmware: facts.firmware.clone(),
+                memory: machine.memory,
+                nics: facts.nics.clone(),
+            },
+            guest: Guest {
+                operating_system: facts.operating_system.clone(),
+                devices: facts.devices.clone(),
+                mounts: facts.mounts.clone(),
+                kernels: facts.kernels.clone(),
+            },
+            notes,
+            edits_digest: edits_digest(&edits, &results),
+            edits,
+            changes,
+            results,
+            binding_digest: binding.digest(),
+            binding,
+        }
+    }
+
+    /// Names of the new disks, in order: the machine's name, with a Linux-like letter where
+    /// there are several.
+    pub fn disk_names(&self) -> Vec<String> {
+        disk_names(&self.machine.name, self.results.len(), &self.binding.target.format)
+    }
+
+    /// Reads a plan file and checks that it is whole: its digests must be those of its
+    /// content.
+    ///
+    /// # Errors
+    /// [`MigrateError::File`] and [`MigrateError::BadPlan`].
+    pub fn read(file: &Path) -> Result<Self, MigrateError> {
+        let bytes = std::fs::read(file).map_err(|source| MigrateError::File {
+            what: "cannot read the plan",
+            path: file.display().to_string(),
+            source,
+        })?;
+        let bad = |reason: String| MigrateError::BadPlan {
+            file: file.display().to_string(),
+            reason,
+        };
+        let plan: Self = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
+        if plan.cofferdam_plan != FORMAT {
+            return Err(bad(format!(
+                "it has format {}, this program reads format {FORMAT}",
+                plan.cofferdam_plan
+            )));
+        }
+        if plan.binding.digest() != plan.binding_digest
+            || edits_digest(&plan.edits, &plan.results) != plan.edits_digest
+        {
+            return Err(bad(
+                "its content does not match its digests; it was edited or damaged".to_owned(),
+            ));
+        }
+        Ok(plan)
+    }
+
+    /// Writes the plan file: beside its place first, then renamed, so that there is never
+    /// half a plan. An existing file is replaced.
+    ///
+    /// # Errors
+    /// [`MigrateError::File`].
+    pub fn write(&self, file: &Path) -> Result<(), MigrateError> {
+        let json = serde_json::to_vec_pretty(self)
+            .map_err(|error| MigrateError::Host(error.to_string()))?;
+        super::report::write_whole(file, &json)
+    }
+}
+
+/// Names of disks from a machine's name.
+pub fn disk_names(machine: &str, count: usize, format: &str) -> Vec<String> {
+    if count == 1 {
+        return vec![format!("{machine}.{format}")];
+    }
+    (0..count)
+        .map(|number| {
+            let letter = char::from(b'a'.saturating_add(u8::try_from(number).unwrap_or(25).min(25)));
+            if number < 26 {
+                format!("{machine}-sd{letter}.{format}")
+            } else {
+                format!("{machine}-disk{number}.{format}")
+            }
+        })
+        .collect()
+}
+
+fn edits_digest(edits: &[EditRecord], results: &[DiskResult]) -> String {
+    digest_of(&(edits, results))
+}
