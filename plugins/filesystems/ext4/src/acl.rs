@@ -20,10 +20,7 @@ const NO_ID: u32 = u32::MAX;
 
 /// Whether the attribute is stored in the disk's form.
 pub fn is_acl(name: &str) -> bool {
-    matches!(
-        name,
-        "system.posix_acl_access" | "system.posix_acl_default"
-    )
+    matches!(name, "system.posix_acl_access" | "system.posix_acl_default")
 }
 
 struct Entry {

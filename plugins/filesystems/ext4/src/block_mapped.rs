@@ -59,11 +59,11 @@ impl<'a> Map<'a> {
                 "a file without extents that counts its blocks in the huge form",
             ));
         }
-        let sectors = u64::from(u32_at(&raw, SECTORS.0)?)
-            | u64::from(u16_at(&raw, SECTORS.1)?) << 32;
+        let sectors =
+            u64::from(u32_at(&raw, SECTORS.0)?) | u64::from(u16_at(&raw, SECTORS.1)?) << 32;
         let size = u64::from(volume.sb.block_size());
-        let group = u64::from(number.saturating_sub(1))
-            / u64::from(volume.sb.inodes_per_group.max(1));
+        let group =
+            u64::from(number.saturating_sub(1)) / u64::from(volume.sb.inodes_per_group.max(1));
         Ok(Self {
             stage,
             number,

@@ -52,9 +52,7 @@ pub fn make(
     let made = match what {
         New::File => volume.apply_create_at(directory, &name, mode),
         New::Directory => volume.apply_mkdir_at(directory, &name, mode),
-        New::Symlink(target) => {
-            volume.apply_symlink_at(directory, &name, &path::unescape(target)?)
-        }
+        New::Symlink(target) => volume.apply_symlink_at(directory, &name, &path::unescape(target)?),
     };
     let number = made.doing(|| format!("{text} cannot be made"))?;
     give(volume, text, number, attributes).map_err(|error| {

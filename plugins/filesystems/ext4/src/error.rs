@@ -42,12 +42,8 @@ pub fn contract(error: Driver) -> Error {
         }
         Driver::BadMagic { .. } => Error::corrupt("the superblock has no ext4 signature"),
         Driver::BadChecksum { what } => Error::corrupt(format!("wrong checksum: {what}")),
-        Driver::InvalidInode(number) => {
-            Error::corrupt(format!("there can be no inode {number}"))
-        }
-        Driver::InvalidBlock(number) => {
-            Error::corrupt(format!("there can be no block {number}"))
-        }
+        Driver::InvalidInode(number) => Error::corrupt(format!("there can be no inode {number}")),
+        Driver::InvalidBlock(number) => Error::corrupt(format!("there can be no block {number}")),
         Driver::OutOfBounds => Error::corrupt("a structure points beyond its end"),
         Driver::Stale => Error::corrupt("a directory names an inode that is not in use"),
         other => Error::other(other.to_string()),

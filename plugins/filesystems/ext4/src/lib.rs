@@ -47,7 +47,9 @@ pub struct Ext4 {
 impl Ext4 {
     fn volume(&mut self) -> Result<&mut Filesystem> {
         self.volume.as_mut().ok_or_else(|| {
-            Error::conflict("an earlier commit failed, so that the file system must be mounted anew")
+            Error::conflict(
+                "an earlier commit failed, so that the file system must be mounted anew",
+            )
         })
     }
 

@@ -17,9 +17,9 @@ pub fn components(text: &str) -> Result<Vec<Vec<u8>>> {
         .map(path::unescape)
         .map(|name| match name {
             // An escape can spell what a plain name cannot.
-            Ok(name) if name.contains(&b'/') || name.contains(&0) => Err(Error::invalid(
-                format!("{text:?} has a name with a slash or a NUL in it"),
-            )),
+            Ok(name) if name.contains(&b'/') || name.contains(&0) => Err(Error::invalid(format!(
+                "{text:?} has a name with a slash or a NUL in it"
+            ))),
             other => other,
         })
         .collect()
@@ -37,9 +37,7 @@ fn walk(volume: &Filesystem, names: &[Vec<u8>], text: &str) -> Result<u32> {
                 )));
             }
         }
-        at = volume
-            .lookup_at(at, name)
-            .doing(|| text.to_string())?;
+        at = volume.lookup_at(at, name).doing(|| text.to_string())?;
     }
     Ok(at)
 }

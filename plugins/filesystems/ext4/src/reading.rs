@@ -5,9 +5,7 @@ use cofferdam_sdk::{Error, Result, path};
 use fs_ext4::Filesystem;
 use fs_ext4::dir::DirEntryType;
 use fs_ext4::features::Incompat;
-use fs_ext4::inode::{
-    Inode, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK,
-};
+use fs_ext4::inode::{Inode, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK};
 
 use crate::bytes::u32_at;
 use crate::error::Doing;

@@ -68,15 +68,17 @@ pub fn replay(disk: &Disk, header: &Header) -> Result<bool> {
         .with_hint("give it a copy-on-write overlay"));
     }
     if header.journal_inode == 0 {
-        return Err(Error::unsupported(
-            "the journal that has to be replayed is on another device",
-        )
-        .with_hint("start the guest once and shut it down cleanly"));
+        return Err(
+            Error::unsupported("the journal that has to be replayed is on another device")
+                .with_hint("start the guest once and shut it down cleanly"),
+        );
     }
     let volume = open(disk, header, true)
         .map_err(|error| error.context("the journal has to be replayed first"))?;
     if log_is_dirty(&volume)? {
-        return Err(Error::corrupt("the journal is still dirty after its replay"));
+        return Err(Error::corrupt(
+            "the journal is still dirty after its replay",
+        ));
     }
     volume
         .finish()
@@ -112,7 +114,9 @@ pub fn empty_orphan_file(disk: &Disk, header: &Header) -> Result<usize> {
         let seed = volume.csum.crc(&number.to_le_bytes());
         let block = stage.block(physical)?;
         if u32_at(block, entries)? != ORPHAN_MAGIC {
-            return Err(Error::corrupt("a block of the orphan file has no signature"));
+            return Err(Error::corrupt(
+                "a block of the orphan file has no signature",
+            ));
         }
         for at in (0..entries).step_by(4) {
             match u32_at(block, at)? {

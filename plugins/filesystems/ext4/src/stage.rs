@@ -112,9 +112,8 @@ impl<'a> Stage<'a> {
     }
 
     fn inode_place(&self, number: u32) -> Result<(u64, usize)> {
-        let (block, at) =
-            fs_ext4::bgd::locate_inode(&self.volume.sb, &self.volume.groups, number)
-                .doing(|| format!("inode {number}"))?;
+        let (block, at) = fs_ext4::bgd::locate_inode(&self.volume.sb, &self.volume.groups, number)
+            .doing(|| format!("inode {number}"))?;
         Ok((block, narrow(u64::from(at))?))
     }
 
@@ -237,17 +236,17 @@ impl<'a> Stage<'a> {
             if self.free_count(group)? == 0 {
                 continue;
             }
-            if self.uses_group_flags() && u16_at(self.descriptor(group)?, FLAGS)? & BLOCK_UNINIT != 0
+            if self.uses_group_flags()
+                && u16_at(self.descriptor(group)?, FLAGS)? & BLOCK_UNINIT != 0
             {
                 self.make_bitmap(group)?;
             }
             let (first, count) = (self.first_block(group), self.blocks_in(group));
             let place = self.address(group, BITMAP)?;
             let bitmap = self.block(place)?;
-            let found = bitmap
-                .iter()
-                .position(|&byte| byte != u8::MAX)
-                .map(|at| (at as u64) * 8 + u64::from(bitmap.get(at).map_or(0, |b| b.trailing_ones())));
+            let found = bitmap.iter().position(|&byte| byte != u8::MAX).map(|at| {
+                (at as u64) * 8 + u64::from(bitmap.get(at).map_or(0, |b| b.trailing_ones()))
+            });
             if let Some(bit) = found.filter(|&bit| bit < count) {
                 set(bitmap, bit, true)?;
                 self.change_free_count(group, -1)?;
@@ -318,7 +317,9 @@ impl<'a> Stage<'a> {
         if csum.enabled {
             let length = narrow(u64::from(self.volume.sb.blocks_per_group) / 8)?;
             let place = self.address(group, BITMAP)?;
-            let [a, b, c, d] = csum.crc(slice(self.block(place)?, 0, length)?).to_le_bytes();
+            let [a, b, c, d] = csum
+                .crc(slice(self.block(place)?, 0, length)?)
+                .to_le_bytes();
             let descriptor = self.descriptor(group)?;
             put_u16(descriptor, BITMAP_CHECKSUM.0, u16::from_le_bytes([a, b]))?;
             if descriptor.len() >= LONG_DESCRIPTOR {

@@ -67,7 +67,11 @@ impl Header {
             state: u16_at(&raw, 0x3a)?,
             journal_inode: u32_at(&raw, 0xe0)?,
             uuid,
-            label: label.iter().copied().take_while(|&byte| byte != 0).collect(),
+            label: label
+                .iter()
+                .copied()
+                .take_while(|&byte| byte != 0)
+                .collect(),
             free_inodes: u32_at(&raw, 0x10)?,
         };
         Ok((header.incompat & JOURNAL_DEVICE == 0).then_some(header))

@@ -73,6 +73,12 @@ pub fn set(volume: &Filesystem, text: &str, name: &str, value: Option<&[u8]>) ->
     // The crate leaves the inode's time of change where the attribute is in the inode;
     // setting the time of access to what it was changes it.
     volume
-        .apply_utimens_ino(number, before.atime, before.atime_nsec, fs_ext4::fs::TIME_OMIT, 0)
+        .apply_utimens_ino(
+            number,
+            before.atime,
+            before.atime_nsec,
+            fs_ext4::fs::TIME_OMIT,
+            0,
+        )
         .doing(doing)
 }

@@ -56,10 +56,7 @@ pub const PROFILES: &[(&str, &[&str])] = &[
             "^metadata_csum,uninit_bg,^64bit",
         ],
     ),
-    (
-        "small inodes",
-        &["-t", "ext4", "-b", "4096", "-I", "128"],
-    ),
+    ("small inodes", &["-t", "ext4", "-b", "4096", "-I", "128"]),
     (
         "without a journal",
         &["-t", "ext4", "-b", "4096", "-O", "^has_journal"],
@@ -107,7 +104,11 @@ impl Image {
             .arg(&image.path)
             .output()
             .unwrap();
-        assert!(output.status.success(), "mke2fs {arguments:?}: {}", text(&output));
+        assert!(
+            output.status.success(),
+            "mke2fs {arguments:?}: {}",
+            text(&output)
+        );
         image
     }
 

@@ -49,11 +49,17 @@ fn blocks_run_out() {
         };
         if let Err(error) = lab.fs.create("/labelled", &long) {
             assert_eq!(error.code, ErrorCode::NoSpace, "{name}: {error}");
-            assert_eq!(lab.fs.stat("/labelled").unwrap_err().code, ErrorCode::NotFound);
+            assert_eq!(
+                lab.fs.stat("/labelled").unwrap_err().code,
+                ErrorCode::NotFound
+            );
         }
         lab.step("after what did not fit", |_| Ok(()));
         assert_eq!(lab.image.cat("/kept"), kept, "{name}");
-        assert_eq!(lab.fs.read_at("/big", 0, 1000).unwrap(), pattern(0, 500_000)[..1000]);
+        assert_eq!(
+            lab.fs.read_at("/big", 0, 1000).unwrap(),
+            pattern(0, 500_000)[..1000]
+        );
         lab.step("make room", |fs| fs.remove("/big"));
         lab.step("use it", |fs| {
             fs.create("/again", &attributes(0o644))?;
@@ -87,6 +93,8 @@ fn inodes_run_out() {
             fs.make_directory("/d", &attributes(0o755))
         });
         lab.step("an inode comes free", |fs| fs.remove("/f0"));
-        lab.step("and is used", |fs| fs.make_directory("/d", &attributes(0o755)));
+        lab.step("and is used", |fs| {
+            fs.make_directory("/d", &attributes(0o755))
+        });
     }
 }

@@ -17,14 +17,17 @@ fn sample(arguments: &[&str]) -> Vec<u8> {
     let mut fs = image.mount(true);
     fs.make_directory("/d", &attributes(0o755)).unwrap();
     for at in 0..60 {
-        fs.create(&format!("/d/file-{at:040}"), &attributes(0o644)).unwrap();
+        fs.create(&format!("/d/file-{at:040}"), &attributes(0o644))
+            .unwrap();
     }
     fs.create("/f", &attributes(0o644)).unwrap();
     for at in 0..8 {
         fs.write_at("/f", at * 40_000, &pattern(at, 5000)).unwrap();
     }
-    fs.set_xattr("/f", "user.long", Some(&pattern(1, 500))).unwrap();
-    fs.symlink("/slow", &"x".repeat(90), &attributes(0o777)).unwrap();
+    fs.set_xattr("/f", "user.long", Some(&pattern(1, 500)))
+        .unwrap();
+    fs.symlink("/slow", &"x".repeat(90), &attributes(0o777))
+        .unwrap();
     fs.symlink("/fast", "f", &attributes(0o777)).unwrap();
     fs.commit().unwrap();
     drop(fs);
@@ -37,7 +40,11 @@ fn walk(fs: &mut Ext4) -> Option<cofferdam_sdk::Error> {
     let mut waiting = vec![(String::new(), 0)];
     let mut budget = 400;
     while let Some((directory, depth)) = waiting.pop() {
-        let path = if directory.is_empty() { "/" } else { &directory };
+        let path = if directory.is_empty() {
+            "/"
+        } else {
+            &directory
+        };
         let mut cursor = String::new();
         loop {
             let page = match fs.list_directory(path, &cursor, 50) {

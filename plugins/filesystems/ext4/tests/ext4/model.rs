@@ -13,8 +13,20 @@ use proptest::prelude::*;
 use crate::common::*;
 
 const PATHS: [&str; 14] = [
-    "/a", "/b", "/c", "/d", "/d/a", "/d/b", "/d/e", "/d/e/a", "/d/e/b", "/g", "/g/a", "/g/h",
-    "/g/h/i", "/caf\\xe9",
+    "/a",
+    "/b",
+    "/c",
+    "/d",
+    "/d/a",
+    "/d/b",
+    "/d/e",
+    "/d/e/a",
+    "/d/e/b",
+    "/g",
+    "/g/a",
+    "/g/h",
+    "/g/h/i",
+    "/caf\\xe9",
 ];
 const NAMES: [&str; 3] = ["user.a", "trusted.bb", "security.selinux"];
 
@@ -84,7 +96,10 @@ fn parent(path: &str) -> &str {
 impl Model {
     fn is_directory(&self, path: &str) -> bool {
         path.is_empty()
-            || self.names.get(path).is_some_and(|&node| self.nodes[node].body == Body::Directory)
+            || self
+                .names
+                .get(path)
+                .is_some_and(|&node| self.nodes[node].body == Body::Directory)
     }
 
     fn is_file(&self, path: &str) -> bool {
@@ -131,11 +146,16 @@ impl Model {
             }
         }
         let below = format!("{from}/");
-        let moved: Vec<String> =
-            self.names.keys().filter(|name| name.starts_with(&below)).cloned().collect();
+        let moved: Vec<String> = self
+            .names
+            .keys()
+            .filter(|name| name.starts_with(&below))
+            .cloned()
+            .collect();
         for name in moved {
             let child = self.names.remove(&name).unwrap();
-            self.names.insert(format!("{to}{}", &name[from.len()..]), child);
+            self.names
+                .insert(format!("{to}{}", &name[from.len()..]), child);
         }
         self.names.remove(from);
         self.names.insert(to.to_string(), node);
@@ -150,7 +170,9 @@ impl Model {
                 let made = self.add(path, Body::File(Vec::new()), u32::from(mode));
                 if made && label {
                     let node = self.names[path];
-                    self.nodes[node].xattrs.insert("security.selinux", b"l\0".to_vec());
+                    self.nodes[node]
+                        .xattrs
+                        .insert("security.selinux", b"l\0".to_vec());
                 }
                 made
             }
@@ -208,7 +230,9 @@ impl Model {
             },
             Op::SetXattr(path, name, length) => match self.names.get(PATHS[path]) {
                 Some(&node) if !PATHS[path].contains('\\') => {
-                    self.nodes[node].xattrs.insert(NAMES[name], pattern(9, length));
+                    self.nodes[node]
+                        .xattrs
+                        .insert(NAMES[name], pattern(9, length));
                     true
                 }
                 _ => false,
@@ -265,7 +289,11 @@ fn compare(fs: &mut Ext4, model: &Model, image: &Image) {
     let mut waiting = vec![String::new()];
     let mut seen = 0;
     while let Some(directory) = waiting.pop() {
-        let path = if directory.is_empty() { "/" } else { &directory };
+        let path = if directory.is_empty() {
+            "/"
+        } else {
+            &directory
+        };
         for (name, kind) in list(fs, path, 5).unwrap() {
             let path = format!("{directory}/{name}");
             if path == "/lost+found" {
@@ -283,7 +311,11 @@ fn compare(fs: &mut Ext4, model: &Model, image: &Image) {
                 Body::Symlink(target) => assert_eq!(&fs.read_link(&path).unwrap(), target),
                 Body::File(content) => {
                     let number = model.names[&path];
-                    let links = model.names.values().filter(|&&other| other == number).count();
+                    let links = model
+                        .names
+                        .values()
+                        .filter(|&&other| other == number)
+                        .count();
                     assert_eq!(found.links as usize, links, "{path}");
                     assert!(read(fs, &path) == *content, "{path} differs");
                     if !path.contains('\\') {

@@ -22,17 +22,27 @@ fn identity_is_blkids() {
             _ => "ext4",
         };
         assert_eq!(found.kind, expected, "{name}");
-        assert_eq!(found.uuid.as_deref(), Some("6f3a0f4e-7d1d-4c53-9d9d-5f7d2a3f0c11"));
+        assert_eq!(
+            found.uuid.as_deref(),
+            Some("6f3a0f4e-7d1d-4c53-9d9d-5f7d2a3f0c11")
+        );
         assert_eq!(found.label.as_deref(), Some("root fs"));
         assert!(found.clean);
     }
     let empty = Image::new(MIB, &["-O", "journal_dev"]);
-    assert_eq!(Ext4::probe(&empty.session(true)).unwrap(), None, "a journal device");
+    assert_eq!(
+        Ext4::probe(&empty.session(true)).unwrap(),
+        None,
+        "a journal device"
+    );
     std::fs::write(&empty.path, vec![0; 4096]).unwrap();
     assert_eq!(Ext4::probe(&empty.session(true)).unwrap(), None);
     std::fs::write(&empty.path, b"short").unwrap();
     assert_eq!(Ext4::probe(&empty.session(true)).unwrap(), None);
-    assert_eq!(empty.try_mount(false).err().unwrap().code, ErrorCode::Invalid);
+    assert_eq!(
+        empty.try_mount(false).err().unwrap().code,
+        ErrorCode::Invalid
+    );
 }
 
 #[test]
@@ -62,21 +72,33 @@ fn metadata_is_what_debugfs_wrote() {
             "mkdir dir",
             "ea_set file user.one first",
             "ea_set file security.selinux label",
-            &format!("ea_set -f {} file system.posix_acl_access", acl_file.display()),
+            &format!(
+                "ea_set -f {} file system.posix_acl_access",
+                acl_file.display()
+            ),
         ]);
         let mut fs = image.mount(false);
         let file = fs.stat("/file").unwrap();
         assert_eq!(
-            (file.kind, file.mode, file.owner, file.group, file.size, file.links),
+            (
+                file.kind, file.mode, file.owner, file.group, file.size, file.links
+            ),
             (FileKind::Regular, 0o4711, 1234, 4321, 70_000, 1),
             "{name}: {answer}"
         );
         assert_eq!(
-            (file.modified.seconds, file.accessed.seconds, file.changed.seconds),
+            (
+                file.modified.seconds,
+                file.accessed.seconds,
+                file.changed.seconds
+            ),
             (1_000_000_000, 2_000_000_000, 1_500_000_000)
         );
         let number = image.inode("/file");
-        assert!(number.contains(&format!("Inode: {} ", file.inode)), "{number}");
+        assert!(
+            number.contains(&format!("Inode: {} ", file.inode)),
+            "{number}"
+        );
         assert_eq!(read(&mut fs, "/file"), pattern(1, 70_000), "{name}");
         assert_eq!(fs.read_at("/file", 69_990, 100).unwrap().len(), 10);
         assert!(fs.read_at("/file", 70_000, 100).unwrap().is_empty());
@@ -93,12 +115,22 @@ fn metadata_is_what_debugfs_wrote() {
         for (path, kind, device) in nodes {
             let found = fs.stat(path).unwrap();
             assert_eq!((found.kind, found.device), (kind, device), "{name}: {path}");
-            assert!(listed.contains(&(path[1..].to_string(), kind)), "{name}: {listed:?}");
+            assert!(
+                listed.contains(&(path[1..].to_string(), kind)),
+                "{name}: {listed:?}"
+            );
         }
         assert_eq!(fs.read_link("/link").unwrap(), "small");
-        assert_eq!(fs.get_xattr("/file", "user.one").unwrap(), b"first", "{name}: {answer}");
+        assert_eq!(
+            fs.get_xattr("/file", "user.one").unwrap(),
+            b"first",
+            "{name}: {answer}"
+        );
         assert_eq!(fs.get_xattr("/file", "security.selinux").unwrap(), b"label");
-        assert_eq!(fs.get_xattr("/file", "system.posix_acl_access").unwrap(), acl);
+        assert_eq!(
+            fs.get_xattr("/file", "system.posix_acl_access").unwrap(),
+            acl
+        );
         let missing = fs.get_xattr("/file", "user.two").unwrap_err();
         assert_eq!(missing.code, ErrorCode::NotFound);
         for wrong in [
@@ -109,20 +141,30 @@ fn metadata_is_what_debugfs_wrote() {
         ] {
             assert_eq!(wrong.code, ErrorCode::Invalid, "{wrong}");
         }
-        assert_eq!(fs.stat("/file/below").unwrap_err().code, ErrorCode::NotFound);
+        assert_eq!(
+            fs.stat("/file/below").unwrap_err().code,
+            ErrorCode::NotFound
+        );
 
         // Setting a list of access rights gives debugfs what it had given.
         drop(fs);
         let mut fs = image.mount(true);
-        fs.set_xattr("/small", "system.posix_acl_access", Some(acl)).unwrap();
+        fs.set_xattr("/small", "system.posix_acl_access", Some(acl))
+            .unwrap();
         fs.commit().unwrap();
         image.check(name);
         let back = image.scratch("back", b"");
-        image.debugfs(&[&format!("ea_get -f {} small system.posix_acl_access", back.display())]);
+        image.debugfs(&[&format!(
+            "ea_get -f {} small system.posix_acl_access",
+            back.display()
+        )]);
         // Where an entry has no id, debugfs prints 0 and the kernel all ones.
         let told = std::fs::read(back).unwrap();
         let mut expected = acl.to_vec();
-        for entry in expected[4..].chunks_mut(8).filter(|entry| entry[4..] == [0xff; 4]) {
+        for entry in expected[4..]
+            .chunks_mut(8)
+            .filter(|entry| entry[4..] == [0xff; 4])
+        {
             entry[4..].fill(0);
         }
         assert_eq!(told, expected, "{name}");
@@ -144,7 +186,10 @@ fn free_space_is_dumpe2fs_s() {
         let told = image.superblock();
         let number = |key: &str| -> u64 {
             let line = told.lines().find_map(|line| line.strip_prefix(key));
-            line.unwrap_or_else(|| panic!("{key} in {told}")).trim().parse().unwrap()
+            line.unwrap_or_else(|| panic!("{key} in {told}"))
+                .trim()
+                .parse()
+                .unwrap()
         };
         assert_eq!(space.blocks, number("Block count:"), "{name}");
         assert_eq!(

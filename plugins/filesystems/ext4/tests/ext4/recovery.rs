@@ -45,14 +45,23 @@ fn a_dirty_journal_is_replayed_and_reported() {
         }
         for writable in [false, true] {
             let (image, content) = dirty(arguments);
-            assert!(!Ext4::probe(&image.session(true)).unwrap().unwrap().clean, "{name}");
+            assert!(
+                !Ext4::probe(&image.session(true)).unwrap().unwrap().clean,
+                "{name}"
+            );
             let before = std::fs::read(&image.path).unwrap();
             let refused = Ext4::mount(image.session(true), false).err().unwrap();
             assert_eq!(refused.code, ErrorCode::Denied, "{name}: {refused}");
-            assert!(std::fs::read(&image.path).unwrap() == before, "a refusal wrote");
+            assert!(
+                std::fs::read(&image.path).unwrap() == before,
+                "a refusal wrote"
+            );
             let (mut fs, report) = image.try_mount(writable).unwrap();
             assert!(report.replayed, "{name}");
-            assert!(report.notes.iter().any(|note| note.contains("journal")), "{report:?}");
+            assert!(
+                report.notes.iter().any(|note| note.contains("journal")),
+                "{report:?}"
+            );
             assert_eq!(read(&mut fs, "/f"), content, "{name}");
             if writable {
                 fs.create("/g", &attributes(0o644)).unwrap();
@@ -70,7 +79,11 @@ fn a_dirty_journal_is_replayed_and_reported() {
 
 /// Changes the superblock, with its checksum where it has one.
 fn change_superblock(image: &Image, change: impl FnOnce(&mut [u8])) {
-    let file = std::fs::File::options().read(true).write(true).open(&image.path).unwrap();
+    let file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&image.path)
+        .unwrap();
     let mut raw = vec![0; 1024];
     file.read_exact_at(&mut raw, 1024).unwrap();
     change(&mut raw);
@@ -107,7 +120,10 @@ fn unknown_features_are_refused_before_anything_is_written() {
                 }
             }
         }
-        assert!(std::fs::read(&image.path).unwrap() == before, "{name}: mounting wrote");
+        assert!(
+            std::fs::read(&image.path).unwrap() == before,
+            "{name}: mounting wrote"
+        );
     }
 }
 
@@ -121,7 +137,10 @@ fn a_read_only_device_is_not_mounted_for_writing() {
     assert_eq!(error.code, ErrorCode::Denied);
     let (mut fs, report) = Ext4::mount(image.session(true), false).unwrap();
     assert_eq!((report.replayed, report.notes.len()), (false, 0));
-    assert_eq!(fs.create("/f", &attributes(0o644)).unwrap_err().code, ErrorCode::Denied);
+    assert_eq!(
+        fs.create("/f", &attributes(0o644)).unwrap_err().code,
+        ErrorCode::Denied
+    );
 }
 
 /// A file that was removed while it was open, and one that was being cut, as a kernel that
@@ -131,7 +150,14 @@ fn the_orphan_file_is_emptied() {
     if !engines("the_orphan_file_is_emptied") {
         return;
     }
-    let arguments = ["-t", "ext4", "-b", "4096", "-O", "metadata_csum,orphan_file,metadata_csum_seed"];
+    let arguments = [
+        "-t",
+        "ext4",
+        "-b",
+        "4096",
+        "-O",
+        "metadata_csum,orphan_file,metadata_csum_seed",
+    ];
     let image = Image::new(64 * MIB, &arguments);
     let mut fs = image.mount(true);
     let free = fs.free_space().unwrap();
@@ -152,8 +178,17 @@ fn the_orphan_file_is_emptied() {
     let block = image.first_block(&format!("<{orphan_file}>"));
     let generation = image.debugfs(&[&format!("stat <{orphan_file}>")]);
     let generation = generation.split("Generation:").nth(1).unwrap();
-    let generation: u32 = generation.split_whitespace().next().unwrap().parse().unwrap();
-    let file = std::fs::File::options().read(true).write(true).open(&image.path).unwrap();
+    let generation: u32 = generation
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&image.path)
+        .unwrap();
     let mut entries = vec![0; 4096];
     file.read_exact_at(&mut entries, block * 4096).unwrap();
     entries[8..12].copy_from_slice(&number.to_le_bytes());
