@@ -20,8 +20,10 @@ pub(crate) fn run_all(workspace: &Workspace, force: bool) -> Result<()> {
     if plugins.is_empty() {
         bail!("no plugin.toml below plugins/");
     }
+    let mut components = Vec::new();
     for folder in &plugins {
         let component = out.join(format!("{}.wasm", id(folder)?));
+        components.push(component.clone());
         if !force && is_current(workspace, folder, &component)? {
             continue;
         }
@@ -33,7 +35,25 @@ pub(crate) fn run_all(workspace: &Workspace, force: bool) -> Result<()> {
             .arg("-o")
             .arg(&component))?;
     }
+    remove_others(&out, &components)?;
     println!("{} plugins in {}", plugins.len(), workspace.show(&out));
+    Ok(())
+}
+
+/// Removes components of plugins that are gone, which the host would still load.
+fn remove_others(folder: &Path, keep: &[PathBuf]) -> Result<()> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "wasm")
+            && !keep.contains(&path)
+        {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
     Ok(())
 }
 

@@ -15,8 +15,7 @@ const TELLING: &[&str] = &[
     "Booting `",
     "Command line:",
     "Waiting for root file system",
-    "does not exist",
-    "Dropping to a shell",
+    "ALERT!",
     "EXT4-fs (",
     "Kernel panic",
     "COFFERDAM-BOOT-OK",
@@ -117,8 +116,10 @@ fn seconds(time: Duration) -> String {
 /// Boots on virtio and shows the telling lines as they come.
 fn boot(disk: &Path, log: &Path) -> Result<Report> {
     let mut show = |line: &str| {
-        if TELLING.iter().any(|words| line.contains(words)) {
-            println!("  | {}", line.trim());
+        // From the telling words on: before them may be what clears a terminal.
+        let start = TELLING.iter().find_map(|words| line.find(words));
+        if let Some(telling) = start.and_then(|start| line.get(start..)) {
+            println!("  | {}", telling.trim_end());
         }
     };
     Ok(Boot::new(disk, Hardware::Virtio)

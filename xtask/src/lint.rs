@@ -23,11 +23,19 @@ enum Finding {
     Fault(String),
 }
 
-/// Runs all checks, also after one failed.
-pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+/// Runs the checks with `filter` in their name, all without one, also after one failed.
+pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
     tools::ensure(workspace, &[&CARGO_DENY, &TAPLO, &TYPOS])?;
+    let chosen: Vec<_> = CHECKS
+        .iter()
+        .filter(|(name, ..)| filter.is_none_or(|filter| name.contains(filter)))
+        .collect();
+    if chosen.is_empty() {
+        let names: Vec<_> = CHECKS.iter().map(|(name, ..)| *name).collect();
+        bail!("no such check; there are: {}", names.join(", "));
+    }
     let mut faults = 0;
-    for (name, cure, check) in CHECKS {
+    for (name, cure, check) in &chosen {
         let finding = check(workspace)
             .unwrap_or_else(|error| Finding::Fault(format!("could not be checked: {error:#}")));
         match finding {
@@ -40,7 +48,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         }
     }
     if faults > 0 {
-        bail!("{faults} of {} checks failed", CHECKS.len());
+        bail!("{faults} of {} checks failed", chosen.len());
     }
     Ok(())
 }

@@ -60,7 +60,10 @@ enum Command {
         filter: Option<String>,
     },
     /// Check format, lints, licences, spelling, file sizes and generated files
-    Lint,
+    Lint {
+        /// Only the checks with this in their name
+        filter: Option<String>,
+    },
     /// Fuzz the parsers of disk images
     Fuzz {
         /// Seconds a target
@@ -94,7 +97,7 @@ fn run(command: Command) -> Result<()> {
         Command::Demo => demo::run(&workspace),
         Command::Test { fuzz_seconds } => test::run(&workspace, fuzz_seconds),
         Command::Bench { filter } => bench::run(&workspace, filter.as_deref()),
-        Command::Lint => lint::run(&workspace),
+        Command::Lint { filter } => lint::run(&workspace, filter.as_deref()),
         Command::Fuzz { seconds, target } => {
             fuzz::run_targets(&workspace, seconds, target.as_deref())
         }

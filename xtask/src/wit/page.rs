@@ -275,3 +275,46 @@ impl Page<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_that_has_a_name_is_on_the_page() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            (
+                "zoo",
+                "/// Animals.
+                package t:zoo@1.0.0;
+                /// What a keeper does.
+                world keeper { import t:base/errors@2.0.0; export cages; }
+                /// Cages.
+                interface cages {
+                  use t:base/errors@2.0.0.{fault};
+                  /// Two things.
+                  flags marks { /// The first.
+                    a, b }
+                  type names = list<string>;
+                  /// Opens
+                  /// one.
+                  open: func(id: u32, why: option<names>) -> result<tuple<u8, bool>, fault>;
+                  feed: func() -> result<_, fault>;
+                }",
+            ),
+            (
+                "base",
+                "package t:base@2.0.0;
+                interface errors { variant fault { /// Too late.
+                  late(u64), other } }",
+            ),
+        ] {
+            let package = folder.path().join(name);
+            fs::create_dir(&package).unwrap();
+            fs::write(package.join("a.wit"), text).unwrap();
+        }
+        let expected = include_str!("page.expected.md");
+        assert_eq!(make(folder.path()).unwrap(), expected);
+    }
+}
