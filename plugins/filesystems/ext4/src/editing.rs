@@ -121,14 +121,48 @@ fn allow(volume: &mut Filesystem, inode: &Inode, size: u64, text: &str) -> Resul
 }
 
 fn put(volume: &mut Filesystem, number: u32, inode: &Inode, at: u64, bytes: &[u8]) -> Result<()> {
-    if inode.has_extents() || inode.has_inline_data() {
-        volume
-            .apply_pwrite_ino(number, at, bytes)
-            .map(|_| ())
-            .map_err(contract)
-    } else {
-        block_mapped::write(volume, number, at, bytes)
+    if !inode.has_extents() && !inode.has_inline_data() {
+        return block_mapped::write(volume, number, at, bytes);
     }
+    match volume.apply_pwrite_ino(number, at, bytes) {
+        Err(fs_ext4::Error::Unsupported(_))
+            if drop_preallocated(volume, number, at, bytes.len() as u64)? =>
+        {
+            volume
+                .apply_pwrite_ino(number, at, bytes)
+                .map_err(contract)?;
+        }
+        result => {
+            result.map_err(contract)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives back the preallocated ranges that a write touches; whether there were any. They
+/// read as zeros before and after, and the crate does not split them in every tree.
+fn drop_preallocated(volume: &Filesystem, number: u32, at: u64, length: u64) -> Result<bool> {
+    let (inode, _) = volume.read_inode_verified(number).map_err(contract)?;
+    let size = volume.sb.block_size();
+    if !inode.has_extents() {
+        return Ok(false);
+    }
+    let (extents, _) =
+        fs_ext4::extent::collect_all_with_nodes(&inode.block, volume.dev.as_ref(), size)
+            .map_err(contract)?;
+    let size = u64::from(size);
+    let mut found = false;
+    for extent in extents.iter().filter(|extent| extent.uninitialized) {
+        let start = u64::from(extent.logical_block) * size;
+        let bytes = u64::from(extent.length) * size;
+        if start < at + length && at < start + bytes {
+            volume
+                .apply_fallocate_punch_hole(number, start, bytes)
+                .map_err(contract)?;
+            found = true;
+        }
+    }
+    Ok(found)
 }
 
 /// Zeroes what is behind the end of a file in its last block, up to `end`: a program that

@@ -68,11 +68,13 @@ fn a_preallocated_range_is_written() {
     );
     fs.write_at("/f", 10 * 4096 + 9, &pattern(1, 9000)).unwrap();
     fs.write_at("/f", 50 * 4096, &pattern(2, 10)).unwrap();
+    fs.write_at("/f", 30 * 4096, &pattern(3, 10)).unwrap();
     fs.commit().unwrap();
     image.check("a preallocated range was written");
     let mut expected = vec![0; 60 * 4096];
     expected[..5].copy_from_slice(b"short");
     expected[10 * 4096 + 9..][..9000].copy_from_slice(&pattern(1, 9000));
+    expected[30 * 4096..][..10].copy_from_slice(&pattern(3, 10));
     expected[50 * 4096..][..10].copy_from_slice(&pattern(2, 10));
     assert!(image.cat("/f") == expected);
     assert!(read(&mut fs, "/f") == expected);
