@@ -6,6 +6,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// A table: its offset in the file, and its bytes.
+pub(crate) type Table = (u64, Arc<[u8]>);
+
 /// Blocks of bytes by their offset in a file, the least recently used dropped first.
 #[derive(Debug)]
 pub(crate) struct TableCache {

@@ -7,7 +7,6 @@ pub type MapEntry = Extent;
 
 /// The extents of the whole disk in order, neighbours of different kind. They are produced
 /// as they are asked for, because a damaged or hostile table can describe billions.
-#[must_use]
 pub fn map(image: &dyn Image) -> impl Iterator<Item = Result<MapEntry, DiskError>> + '_ {
     ExtentWalk::whole(image)
 }

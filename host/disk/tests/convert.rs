@@ -1,6 +1,13 @@
 //! What conversion promises besides the content: the same bytes for any number of threads,
 //! nothing that looks finished before it is, bounded reading.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests"
+)]
+
 mod common;
 
 use cofferdam_disk::{

@@ -1,5 +1,12 @@
 //! Random damage to valid images: whatever is flipped, the answer is data or an error.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests"
+)]
+
 mod common;
 
 use cofferdam_disk::{

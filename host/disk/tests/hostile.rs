@@ -1,6 +1,13 @@
 //! Damaged and hostile images: each a typed error that names file and offset, and nothing
 //! is opened outside the folder.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests"
+)]
+
 mod common;
 
 use cofferdam_disk::{DiskError, Format, Image, OpenImage, SourceFolder, open};

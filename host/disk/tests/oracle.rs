@@ -1,6 +1,13 @@
 //! Against qemu-img, both ways: what it writes is read the same here, what is written here
 //! is read the same there and passes its check.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests"
+)]
+
 mod common;
 
 use cofferdam_disk::{

@@ -1,5 +1,12 @@
 //! The overlay against a plain vector that gets the same writes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests"
+)]
+
 mod common;
 
 use cofferdam_disk::{

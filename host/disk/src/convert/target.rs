@@ -108,7 +108,9 @@ impl PartFile {
     /// Writes at a multiple of [`ALIGNMENT`] bytes a multiple of it, from memory that is
     /// aligned so too. Threads may write at once.
     pub(super) fn write(&self, offset: u64, data: &[u8]) -> Result<(), DiskError> {
-        debug_assert!(offset % ALIGNMENT as u64 == 0 && data.len() % ALIGNMENT == 0);
+        debug_assert!(
+            offset.is_multiple_of(ALIGNMENT as u64) && data.len().is_multiple_of(ALIGNMENT)
+        );
         let result = match self.file.write_all_at(data, offset) {
             // Taken when it was asked for, refused when it was used: some file systems do.
             Err(error)

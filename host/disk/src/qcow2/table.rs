@@ -5,7 +5,7 @@
 
 use super::header::Header;
 use crate::bytes::be64;
-use crate::cache::TableCache;
+use crate::cache::{Table, TableCache};
 use crate::folder::SourceFile;
 use crate::image::ExtentList;
 use crate::{DiskError, ExtentKind};
@@ -107,7 +107,7 @@ impl Tables {
     }
 
     /// The L2 table that lists cluster `cluster`: its offset and bytes.
-    fn table(&self, cluster: u64) -> Result<Option<(u64, Arc<[u8]>)>, DiskError> {
+    fn table(&self, cluster: u64) -> Result<Option<Table>, DiskError> {
         let index = usize::try_from(cluster / self.entries()).unwrap_or(usize::MAX);
         let at = self.l1.get(index).copied().unwrap_or(0);
         if at == 0 {
@@ -157,7 +157,7 @@ impl Tables {
         if at == 0 {
             return Ok(Cluster::Hole);
         }
-        if at % self.header.cluster_size != 0 {
+        if !at.is_multiple_of(self.header.cluster_size) {
             return Err(corrupt(format!(
                 "the data cluster at byte {at} does not begin at a cluster"
             )));

@@ -89,7 +89,7 @@ fn open_monolithic(file: Arc<SourceFile>) -> Result<Opened, DiskError> {
     let segment = Segment {
         start: 0,
         length: capacity,
-        source: SegmentSource::Sparse(extent),
+        source: SegmentSource::Sparse(Box::new(extent)),
     };
     Ok(Opened {
         driver: Box::new(VmdkImage {
@@ -172,7 +172,7 @@ fn open_extents(
                     warnings.push(longer(&extent, header.capacity, line.length));
                 }
                 cluster_size = cluster_size.or(Some(header.grain));
-                SegmentSource::Sparse(SparseExtent::open(extent, header)?)
+                SegmentSource::Sparse(Box::new(SparseExtent::open(extent, header)?))
             }
             ExtentSource::Other(kind) => {
                 return Err(file.unsupported(format!("an extent of type {kind}")));
@@ -224,7 +224,7 @@ struct Segment {
 
 enum SegmentSource {
     Flat { file: Arc<SourceFile>, offset: u64 },
-    Sparse(SparseExtent),
+    Sparse(Box<SparseExtent>),
     Zero,
 }
 

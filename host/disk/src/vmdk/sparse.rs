@@ -7,7 +7,7 @@
 
 use super::header::{Header, SECTOR};
 use crate::bytes::{le32, le64};
-use crate::cache::TableCache;
+use crate::cache::{Table, TableCache};
 use crate::folder::SourceFile;
 use crate::image::ExtentList;
 use crate::inflate::{self, Workspace, Workspaces};
@@ -115,7 +115,7 @@ impl SparseExtent {
     }
 
     /// The grain table that lists grain `grain`: its offset and bytes.
-    fn table(&self, grain: u64) -> Result<Option<(u64, Arc<[u8]>)>, DiskError> {
+    fn table(&self, grain: u64) -> Result<Option<Table>, DiskError> {
         let index = usize::try_from(grain / self.header.entries).unwrap_or(usize::MAX);
         let at = self.directory.get(index).copied().unwrap_or(0);
         if at == 0 {

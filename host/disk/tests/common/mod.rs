@@ -64,8 +64,11 @@ pub fn prose(seed: u64, length: usize) -> Vec<u8> {
         .collect()
 }
 
+/// What is where on a disk.
+pub type Content = Vec<(u64, Vec<u8>)>;
+
 /// The disks that every format is tried with: a name, a size, and what is where.
-pub fn disks() -> Vec<(&'static str, u64, Vec<(u64, Vec<u8>)>)> {
+pub fn disks() -> Vec<(&'static str, u64, Content)> {
     let large = 5 * GIB;
     vec![
         ("empty", 3 * MIB, vec![]),
