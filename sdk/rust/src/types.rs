@@ -308,3 +308,33 @@ pub struct Tree {
     /// What it is (`ext4`).
     pub kind: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of an enum of the contract, in its order.
+    fn names(wit: &'static str, name: &str) -> Vec<&'static str> {
+        let body = wit.split(&format!("enum {name} {{")).nth(1).unwrap();
+        let lines = body.split('}').next().unwrap().lines().map(str::trim);
+        lines
+            .filter(|line| !line.is_empty() && !line.starts_with("///"))
+            .map(|line| line.trim_end_matches(','))
+            .collect()
+    }
+
+    #[test]
+    fn enums_have_the_numbers_of_the_contract() {
+        let wit = include_str!("../wit/types/types.wit");
+        for (number, name) in (0u8..).zip(names(wit, "file-kind")) {
+            let kind = FileKind::_lift(number);
+            assert_eq!(kind as u8, number);
+            assert_eq!(serde_json::to_value(kind).unwrap(), name);
+        }
+        for (number, name) in (0u8..).zip(names(wit, "severity")) {
+            let severity = Severity::_lift(number);
+            assert_eq!(severity as u8, number);
+            assert_eq!(serde_json::to_value(severity).unwrap(), name);
+        }
+    }
+}
