@@ -25,18 +25,36 @@ pub fn components(text: &str) -> Result<Vec<Vec<u8>>> {
         .collect()
 }
 
+fn through_link(text: &str) -> Error {
+    Error::invalid(format!(
+        "{text}: a component of the path is a symbolic link, and the caller resolves those"
+    ))
+}
+
+/// Refuses a directory that declares more blocks than it has: directories have no holes,
+/// and looking for a name would go through every block that is declared.
+pub fn check_directory(volume: &Filesystem, inode: &Inode) -> Result<()> {
+    let declared = inode.size.div_ceil(512);
+    if inode.is_dir() && !inode.has_inline_data() && declared > inode.blocks {
+        return Err(Error::corrupt(format!(
+            "a directory declares {} bytes and has {} blocks of {}",
+            inode.size,
+            inode.blocks / u64::from(volume.sb.block_size() / 512).max(1),
+            volume.sb.block_size()
+        )));
+    }
+    Ok(())
+}
+
 /// The inode that a list of names leads to, no link followed.
 fn walk(volume: &Filesystem, names: &[Vec<u8>], text: &str) -> Result<u32> {
     let mut at = ROOT;
-    for (depth, name) in names.iter().enumerate() {
-        if depth > 0 {
-            let inode = volume.stat_ino(at).doing(|| text.to_string())?;
-            if inode.is_symlink() {
-                return Err(Error::invalid(format!(
-                    "{text}: a component of the path is a symbolic link, and the caller resolves those"
-                )));
-            }
+    for name in names {
+        let inode = volume.stat_ino(at).doing(|| text.to_string())?;
+        if inode.is_symlink() {
+            return Err(through_link(text));
         }
+        check_directory(volume, &inode).doing(|| text.to_string())?;
         at = volume.lookup_at(at, name).doing(|| text.to_string())?;
     }
     Ok(at)
@@ -72,10 +90,9 @@ pub fn parent(volume: &Filesystem, text: &str) -> Result<(u32, Vec<u8>)> {
     let directory = walk(volume, &names, text)?;
     let inode = volume.stat_ino(directory).doing(|| text.to_string())?;
     if inode.is_symlink() {
-        return Err(Error::invalid(format!(
-            "{text}: a component of the path is a symbolic link, and the caller resolves those"
-        )));
+        return Err(through_link(text));
     }
+    check_directory(volume, &inode).doing(|| text.to_string())?;
     if !inode.is_dir() {
         return Err(Error::not_found(format!(
             "{text}: a component of the path is no directory"

@@ -105,6 +105,7 @@ pub fn list(volume: &Filesystem, text: &str, cursor: &str, limit: u32) -> Result
     if !inode.is_dir() {
         return Err(Error::invalid(format!("{text} is no directory")));
     }
+    lookup::check_directory(volume, &inode).doing(|| text.to_string())?;
     fs_ext4::file_io::refuse_encrypted_names(&inode).doing(|| text.to_string())?;
     let cursor = Cursor::parse(cursor)?;
     let limit = usize::try_from(limit.clamp(1, PAGE)).unwrap_or(1);

@@ -31,6 +31,36 @@ fn sample(arguments: &[&str]) -> Vec<u8> {
     fs.symlink("/fast", "f", &attributes(0o777)).unwrap();
     fs.commit().unwrap();
     drop(fs);
+    // The directory gets its index.
+    let output = std::process::Command::new("e2fsck")
+        .arg("-fyD")
+        .arg(&image.path)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.code().is_some_and(|code| code <= 1),
+        "{}",
+        text(&output)
+    );
+    std::fs::read(&image.path).unwrap()
+}
+
+/// A sample with transactions in its journal: a block written, one revoked.
+fn dirty_sample() -> Vec<u8> {
+    let image = Image::new(4 * MIB, PLAIN);
+    let mut fs = image.mount(true);
+    fs.create("/f", &attributes(0o644)).unwrap();
+    fs.write_at("/f", 0, &pattern(1, 5000)).unwrap();
+    fs.commit().unwrap();
+    drop(fs);
+    let block = image.first_block("f");
+    let file = image.scratch("block", &pattern(2, 2048));
+    image.debugfs(&[
+        "journal_open",
+        &format!("journal_write -b {block},{} {}", block + 1, file.display()),
+        &format!("journal_write -r {}", block + 1),
+        "journal_close",
+    ]);
     std::fs::read(&image.path).unwrap()
 }
 
@@ -176,8 +206,7 @@ fn broken_structures_end_in_typed_errors() {
     if !engines("broken_structures_end_in_typed_errors") {
         return;
     }
-    for arguments in [PLAIN, MAPPED, SUMMED] {
-        let sample = sample(arguments);
+    for (sample, _) in samples() {
         // Blocks 1 KiB wide: descriptors in block 2, then bitmaps, inode tables, content.
         for block in 2..sample.len() / 1024 {
             let range = block * 1024..(block + 1) * 1024;
@@ -192,6 +221,50 @@ fn broken_structures_end_in_typed_errors() {
             }
         }
     }
+}
+
+/// Sizes and maps that are consistent with themselves, and lies.
+#[test]
+fn lying_inodes_end_in_typed_errors() {
+    if !engines("lying_inodes_end_in_typed_errors") {
+        return;
+    }
+    // The inode, the field for debugfs, its value, and what is read then.
+    let cases: &[(&str, &str, &str, fn(&mut Ext4) -> Option<ErrorCode>)] = &[
+        ("d", "size", "0x7ffffffffff", |fs| {
+            code(fs.list_directory("/d", "", 10))
+        }),
+        ("d", "size", "0x7ffffffffff", |fs| code(fs.stat("/d/none"))),
+        ("d", "mode", "0100644", |fs| {
+            code(fs.list_directory("/d", "", 10))
+        }),
+        ("f", "mode", "0", |fs| code(fs.stat("/f"))),
+        ("f", "links_count", "0", |fs| code(fs.stat("/f"))),
+        ("f", "file_acl", "0x7fffffff", |fs| {
+            code(fs.list_xattrs("/f"))
+        }),
+        ("f", "block[0]", "0", |fs| code(fs.read_at("/f", 0, 1000))),
+        ("f", "block[1]", "0xffff0004", |fs| {
+            code(fs.read_at("/f", 0, 1000))
+        }),
+        ("slow", "size", "0xfffffff", |fs| {
+            code(fs.read_link("/slow"))
+        }),
+    ];
+    for (inode, field, value, read) in cases {
+        let image = Image::new(4 * MIB, PLAIN);
+        std::fs::write(&image.path, sample(PLAIN)).unwrap();
+        image.debugfs(&[&format!("sif {inode} {field} {value}")]);
+        let found = read(&mut image.mount(false));
+        assert!(
+            matches!(found, Some(ErrorCode::Corrupt | ErrorCode::Invalid)),
+            "{inode} {field} {value}: {found:?}"
+        );
+    }
+}
+
+fn code<T>(result: cofferdam_sdk::Result<T>) -> Option<ErrorCode> {
+    result.err().map(|error| error.code)
 }
 
 #[test]
@@ -216,7 +289,7 @@ proptest! {
 
     #[test]
     fn flipped_bytes_end_in_typed_errors(
-        which in 0..3usize,
+        which in 0..4usize,
         writable in any::<bool>(),
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
     ) {
@@ -238,8 +311,9 @@ fn samples() -> &'static [(Vec<u8>, Vec<usize>)] {
     SAMPLES.get_or_init(|| {
         [PLAIN, MAPPED, SUMMED]
             .iter()
-            .map(|arguments| {
-                let bytes = sample(arguments);
+            .map(|arguments| sample(arguments))
+            .chain([dirty_sample()])
+            .map(|bytes| {
                 let used = bytes
                     .chunks(128)
                     .enumerate()

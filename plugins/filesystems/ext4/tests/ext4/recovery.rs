@@ -77,6 +77,45 @@ fn a_dirty_journal_is_replayed_and_reported() {
     }
 }
 
+/// A block that a later transaction revoked is not written, and a transaction without its
+/// commit block does not count.
+#[test]
+fn revoked_and_unfinished_transactions_are_not_replayed() {
+    if !engines("revoked_and_unfinished_transactions_are_not_replayed") {
+        return;
+    }
+    for (name, arguments) in PROFILES {
+        if matches!(*name, "ext2, 1 KiB blocks" | "without a journal") {
+            continue;
+        }
+        let image = Image::new(64 * MIB, arguments);
+        let mut fs = image.mount(true);
+        let size = fs.free_space().unwrap().block_size as usize;
+        let content = pattern(1, 3 * size);
+        fs.create("/f", &attributes(0o644)).unwrap();
+        fs.write_at("/f", 0, &content).unwrap();
+        fs.commit().unwrap();
+        drop(fs);
+        let block = image.first_block("f");
+        let file = image.scratch("block", &pattern(2, size));
+        let file = file.display();
+        image.debugfs(&[
+            "journal_open",
+            &format!("journal_write -b {block} {file}"),
+            &format!("journal_write -b {} {file}", block + 1),
+            &format!("journal_write -r {block}"),
+            &format!("journal_write -c -b {} {file}", block + 2),
+            "journal_close",
+        ]);
+        let (mut fs, report) = image.try_mount(false).unwrap();
+        assert!(report.replayed, "{name}");
+        let mut expected = content;
+        expected[size..2 * size].copy_from_slice(&pattern(2, size));
+        assert!(read(&mut fs, "/f") == expected, "{name}");
+        image.check(name);
+    }
+}
+
 /// Changes the superblock, with its checksum where it has one.
 fn change_superblock(image: &Image, change: impl FnOnce(&mut [u8])) {
     let file = std::fs::File::options()
