@@ -42,7 +42,7 @@ pub enum New<'a> {
 
 /// Makes something, with its attributes; when they do not fit, nothing is left of it.
 pub fn make(
-    volume: &Filesystem,
+    volume: &mut Filesystem,
     text: &str,
     what: &New<'_>,
     attributes: &Attributes,
@@ -71,7 +71,7 @@ pub fn make(
 }
 
 /// Gives a new inode its owner and label.
-fn give(volume: &Filesystem, text: &str, number: u32, attributes: &Attributes) -> Result<()> {
+fn give(volume: &mut Filesystem, text: &str, number: u32, attributes: &Attributes) -> Result<()> {
     if (attributes.owner, attributes.group) != (0, 0) {
         volume
             .apply_chown_ino(number, attributes.owner, attributes.group)

@@ -230,7 +230,7 @@ fn lying_inodes_end_in_typed_errors() {
         return;
     }
     // The inode, the field for debugfs, its value, and what is read then.
-    let cases: &[(&str, &str, &str, fn(&mut Ext4) -> Option<ErrorCode>)] = &[
+    let cases: &[(&str, &str, &str, Look)] = &[
         ("d", "size", "0x7ffffffffff", |fs| {
             code(fs.list_directory("/d", "", 10))
         }),
@@ -262,6 +262,9 @@ fn lying_inodes_end_in_typed_errors() {
         );
     }
 }
+
+/// Looks at something; the code of the error.
+type Look = fn(&mut Ext4) -> Option<ErrorCode>;
 
 fn code<T>(result: cofferdam_sdk::Result<T>) -> Option<ErrorCode> {
     result.err().map(|error| error.code)

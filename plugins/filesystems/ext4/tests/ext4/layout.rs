@@ -3,6 +3,7 @@
 
 use cofferdam_sdk::ErrorCode;
 use cofferdam_sdk::filesystem::FileSystem;
+use cofferdam_sdk::types::Attributes;
 
 use crate::common::*;
 
@@ -220,4 +221,34 @@ fn names_and_values_have_their_limits() {
             fs.link("/d", "/e")
         });
     }
+}
+
+#[test]
+fn a_path_of_other_bytes_can_have_a_label() {
+    if !engines("a_path_of_other_bytes_can_have_a_label") {
+        return;
+    }
+    let mut lab = Lab::new("other bytes", 32 * MIB, &["-t", "ext4", "-b", "4096"]);
+    let path = "/caf\\xe9";
+    let labelled = Attributes {
+        label: Some("system_u:object_r:etc_t:s0".to_string()),
+        ..attributes(0o644)
+    };
+    lab.step("create", |fs| fs.create(path, &labelled));
+    lab.step("write", |fs| fs.write_at(path, 0, b"content"));
+    lab.step("set", |fs| fs.set_xattr(path, "user.a", Some(b"1")));
+    lab.step("set again", |fs| fs.set_xattr(path, "user.a", Some(b"22")));
+    assert_eq!(lab.fs.get_xattr(path, "user.a").unwrap(), b"22");
+    assert_eq!(
+        lab.fs.get_xattr(path, "security.selinux").unwrap(),
+        b"system_u:object_r:etc_t:s0\0"
+    );
+    lab.fails("set too much", ErrorCode::Unsupported, |fs| {
+        fs.set_xattr(path, "user.b", Some(&[1; 500]))
+    });
+    lab.step("remove", |fs| fs.set_xattr(path, "user.a", None));
+    lab.fails("remove again", ErrorCode::NotFound, |fs| {
+        fs.set_xattr(path, "user.a", None)
+    });
+    assert_eq!(lab.fs.list_xattrs(path).unwrap(), ["security.selinux"]);
 }
