@@ -1,0 +1,100 @@
+//! Checks of what a guest passes, as `wit/` states them.
+
+use cofferdam_contract::types::{Error, ErrorCode};
+
+/// The most bytes that one read or write moves (`cofferdam:disk/devices`,
+/// `source-folder`, `guest/trees`, `guest/view`, `plugin/file-tree`).
+pub(crate) const MOST_BYTES: u32 = 4 << 20;
+
+/// The most bytes of a device that an inspector reads at once (`guest/trees`).
+pub(crate) const MOST_DEVICE_BYTES: u32 = 1 << 20;
+
+/// The most content that one edit carries (`guest/edits`).
+pub(crate) const MOST_CONTENT: usize = 16 << 20;
+
+/// The most entries of one page that are worth asking for.
+pub(crate) const MOST_ENTRIES: u32 = 10_000;
+
+/// The most extents of one answer (`cofferdam:disk/devices`).
+pub(crate) const MOST_EXTENTS: usize = 1_024;
+
+/// The highest permission bits.
+pub(crate) const MOST_MODE: u32 = 0o7777;
+
+/// Refuses a length above what one call moves.
+pub(crate) fn length(asked: usize, most: usize) -> Result<(), Error> {
+    if asked <= most {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::Limit,
+        format!("{asked} bytes were asked for and one call moves at most {most}"),
+    )
+    .with_hint("move the rest with further calls"))
+}
+
+/// Refuses what is no absolute, plain path (`cofferdam:types/files`).
+pub(crate) fn path(path: &str) -> Result<(), Error> {
+    check_path(path).map_err(|reason| Error::invalid(format!("the path {path:?} {reason}")))
+}
+
+/// Says what is wrong with a path.
+pub(crate) fn check_path(path: &str) -> Result<(), &'static str> {
+    if path == "/" {
+        return Ok(());
+    }
+    let Some(rest) = path.strip_prefix('/') else {
+        return Err("is not absolute");
+    };
+    rest.split('/').try_for_each(check_name)
+}
+
+/// Says what is wrong with one name of a path.
+pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
+    match name {
+        "" => Err("has an empty component"),
+        "." | ".." => Err("has a `.` or `..` component"),
+        _ if name.contains('/') => Err("has a `/` inside a name"),
+        _ if name.contains('\0') => Err("has a NUL character"),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses bits that are no permission bits.
+pub(crate) fn mode(mode: u32) -> Result<(), Error> {
+    if mode <= MOST_MODE {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "the mode 0o{mode:o} has bits beyond 0o7777; file type bits do not belong in it"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_absolute_and_plain() {
+        for good in ["/", "/a", "/a/b.c", "/a b", "/...", "/\\xff"] {
+            assert!(path(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "", "a", "a/b", "//", "/a/", "/a//b", "/.", "/a/../b", "/a\0",
+        ] {
+            let error = path(bad).unwrap_err();
+            assert_eq!(error.code, ErrorCode::Invalid, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_and_modes_end_where_they_are_said_to() {
+        assert!(length(4 << 20, MOST_BYTES as usize).is_ok());
+        assert_eq!(
+            length((4 << 20) + 1, MOST_BYTES as usize).unwrap_err().code,
+            ErrorCode::Limit
+        );
+        assert!(mode(0o7777).is_ok());
+        assert!(mode(0o10000).is_err());
+    }
+}

@@ -1,0 +1,195 @@
+//! The plugin kinds as components.
+//!
+//! Sources, inspectors and fixers get a fresh instance for each call; a file system's
+//! instance is its session and lives until it is dropped. A plugin's exports are looked
+//! up once, when its code is first loaded.
+
+mod disk_source;
+mod filesystem;
+mod fixer;
+mod inspector;
+mod nonsense;
+
+use crate::config::Settings;
+use crate::host::Service;
+use cofferdam_contract::bindings::exports::cofferdam::plugin::{
+    discovery, file_tree, fixing, inspection,
+};
+use cofferdam_contract::failure::{CallError, Callee};
+use cofferdam_contract::kinds::{Call, Kind, Plugin, PluginSet};
+use cofferdam_contract::manifest::Manifest;
+use cofferdam_contract::order::{OrderCycle, sequence};
+use cofferdam_contract::types::Error;
+use cofferdam_runtime::{
+    Extensions, Misbehaviour, PluginCode, PluginFile, PluginFolder, RefusedFile, Runtime, State,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::OnceCell;
+use wasmtime::component::InstancePre;
+
+/// The exports of one kind, as places in a component.
+pub trait Exports: Clone + Send + Sync + Sized + 'static {
+    /// Finds them in a loaded component.
+    fn find(code: &InstancePre<State>) -> wasmtime::Result<Self>;
+}
+
+macro_rules! exports {
+    ($($interface:ident),*) => {$(
+        impl Exports for $interface::GuestIndices {
+            fn find(code: &InstancePre<State>) -> wasmtime::Result<Self> {
+                Self::new(code)
+            }
+        }
+    )*};
+}
+
+exports!(discovery, file_tree, fixing, inspection);
+
+/// A plugin that is a component; `E` says of which kind.
+pub struct ComponentPlugin<E> {
+    code: Arc<PluginCode>,
+    exports: OnceCell<E>,
+}
+
+impl<E: Exports> ComponentPlugin<E> {
+    /// The plugin with this code.
+    pub fn new(code: Arc<PluginCode>) -> Self {
+        Self {
+            code,
+            exports: OnceCell::new(),
+        }
+    }
+
+    /// Loads the code if that was not done, and finds the exports.
+    async fn exports(&self) -> Result<E, CallError> {
+        let find = || async {
+            let failed = |reason: String| CallError::Host {
+                callee: self.callee("load"),
+                reason,
+            };
+            let code = self
+                .code
+                .load()
+                .await
+                .map_err(|error| failed(error.to_string()))?;
+            E::find(code).map_err(|error| CallError::Nonsense {
+                callee: self.callee("load"),
+                reason: format!("{error:#}"),
+            })
+        };
+        self.exports.get_or_try_init(find).await.cloned()
+    }
+
+    fn callee(&self, call: &str) -> Callee {
+        callee(&self.code, call)
+    }
+}
+
+impl<E: Send + Sync> Plugin for ComponentPlugin<E> {
+    fn manifest(&self) -> &Manifest {
+        &self.code.file().inspection.manifest
+    }
+
+    fn digest(&self) -> &str {
+        &self.code.file().inspection.digest
+    }
+}
+
+fn callee(code: &PluginCode, call: &str) -> Callee {
+    Callee {
+        plugin: code.file().inspection.manifest.id.clone(),
+        call: call.to_owned(),
+    }
+}
+
+/// The error record that a plugin returned, with its name on it.
+fn returned<T>(callee: impl FnOnce() -> Callee, result: Result<T, Error>) -> Result<T, CallError> {
+    result.map_err(|error| CallError::Returned {
+        callee: callee(),
+        error,
+    })
+}
+
+/// An export is there and is not the function that the contract says.
+fn mistyped(error: wasmtime::Error) -> wasmtime::Error {
+    wasmtime::Error::new(Misbehaviour(format!(
+        "an export does not have the type of the contract: {error:#}"
+    )))
+}
+
+/// What every kind's instances are given.
+fn extensions(call: &Call) -> Extensions {
+    let mut extensions = Extensions::default();
+    extensions.insert(Settings(call.settings.clone()));
+    extensions
+}
+
+/// Puts the service behind an interface.
+fn provide<T>(extensions: &mut Extensions, service: Arc<T>)
+where
+    T: ?Sized + Send + Sync + 'static,
+{
+    extensions.insert(Service(service));
+}
+
+/// The plugins of some folders, ready to be called.
+pub struct LoadedPlugins {
+    /// Each kind in its order.
+    pub set: PluginSet,
+    /// Each plugin's code, by id; loading it checks that it compiles and links.
+    pub code: BTreeMap<String, Arc<PluginCode>>,
+    /// What was refused, with the reason.
+    pub refused: Vec<RefusedFile>,
+}
+
+/// Makes plugins of what a scan found. No code is loaded yet.
+pub fn load_plugins(
+    runtime: &Arc<Runtime>,
+    folder: PluginFolder,
+) -> Result<LoadedPlugins, OrderCycle> {
+    let code: BTreeMap<String, Arc<PluginCode>> = folder
+        .plugins
+        .into_iter()
+        .map(|file: PluginFile| {
+            let id = file.inspection.manifest.id.clone();
+            (id, Arc::new(PluginCode::new(Arc::clone(runtime), file)))
+        })
+        .collect();
+    let set = PluginSet {
+        sources: of_kind(&code, Kind::DiskSource, |code| {
+            Arc::new(ComponentPlugin::<discovery::GuestIndices>::new(code)) as _
+        })?,
+        filesystems: of_kind(&code, Kind::Filesystem, |code| {
+            Arc::new(ComponentPlugin::<file_tree::GuestIndices>::new(code)) as _
+        })?,
+        inspectors: of_kind(&code, Kind::Inspector, |code| {
+            Arc::new(ComponentPlugin::<inspection::GuestIndices>::new(code)) as _
+        })?,
+        fixers: of_kind(&code, Kind::Fixer, |code| {
+            Arc::new(ComponentPlugin::<fixing::GuestIndices>::new(code)) as _
+        })?,
+        sessions: runtime.session_slots(),
+    };
+    Ok(LoadedPlugins {
+        set,
+        code,
+        refused: folder.refused,
+    })
+}
+
+fn of_kind<P: ?Sized>(
+    code: &BTreeMap<String, Arc<PluginCode>>,
+    kind: Kind,
+    make: impl Fn(Arc<PluginCode>) -> Arc<P>,
+) -> Result<Vec<Arc<P>>, OrderCycle> {
+    let manifests: Vec<&Manifest> = code
+        .values()
+        .map(|code| &code.file().inspection)
+        .filter(|inspection| inspection.kind == kind)
+        .map(|inspection| &inspection.manifest)
+        .collect();
+    let ids = sequence(&manifests)?;
+    let found = ids.iter().filter_map(|id| code.get(id));
+    Ok(found.map(|code| make(Arc::clone(code))).collect())
+}

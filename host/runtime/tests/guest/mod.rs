@@ -1,0 +1,285 @@
+//! Small guests in WebAssembly text, and what is needed to run them.
+
+#![allow(
+    dead_code,
+    reason = "each test program uses the part of this module that it needs"
+)]
+
+use cofferdam_contract::bindings::exports::cofferdam::plugin::fixing::GuestIndices;
+use cofferdam_contract::failure::CallError;
+use cofferdam_contract::manifest::Manifest;
+use cofferdam_contract::services::Context;
+use cofferdam_contract::types::{Error, Level, Timestamp};
+use cofferdam_runtime::{
+    Capability, Extensions, Options, PluginCode, PluginFile, Runtime, State, embed_manifest,
+};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use wasmtime::component::{Instance, Linker};
+use wit_parser::Resolve;
+
+/// What the core function of `fix` is exported as.
+pub const FIX: &str = "cofferdam:plugin/fixing@0.1.0#fix";
+
+/// The interface that the tests' host functions stand behind.
+pub const CONTEXT: &str = "cofferdam:runtime/context@0.1.0";
+
+/// WASI interfaces in the form that a standard library imports them.
+const WASI: &str = r"
+    package wasi:clocks@0.2.6;
+    interface wall-clock {
+        record datetime { seconds: u64, nanoseconds: u32 }
+        now: func() -> datetime;
+    }
+";
+
+const WASI_RANDOM: &str = r"
+    package wasi:random@0.2.6;
+    interface random { get-random-u64: func() -> u64; }
+";
+
+const WASI_ENVIRONMENT: &str = r"
+    package wasi:cli@0.2.6;
+    interface environment { get-environment: func() -> list<tuple<string, string>>; }
+";
+
+const WASI_HTTP: &str = r"
+    package wasi:http@0.2.6;
+    interface outgoing { send: func(); }
+";
+
+const UNKNOWN: &str = r"
+    package cofferdam:tool@0.1.0;
+    interface tool { run: func(); }
+";
+
+/// A world of everything, from which a component takes what its core module names.
+const WORLD: &str = r"
+    package test:guests;
+    world all {
+        include cofferdam:plugin/disk-source@0.1.0;
+        include cofferdam:plugin/filesystem@0.1.0;
+        include cofferdam:plugin/inspector@0.1.0;
+        include cofferdam:plugin/fixer@0.1.0;
+    }
+    world fixer {
+        include cofferdam:plugin/fixer@0.1.0;
+        import cofferdam:disk/devices@0.1.0;
+        import cofferdam:tool/tool@0.1.0;
+        import wasi:clocks/wall-clock@0.2.6;
+        import wasi:random/random@0.2.6;
+        import wasi:cli/environment@0.2.6;
+        import wasi:http/outgoing@0.2.6;
+    }
+    world inspector {
+        include cofferdam:plugin/inspector@0.1.0;
+        include cofferdam:plugin/fixer@0.1.0;
+    }
+    world filesystem {
+        include cofferdam:plugin/filesystem@0.1.0;
+    }
+    world nothing {
+        export other: func();
+    }
+";
+
+fn resolve() -> Resolve {
+    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+    let mut resolve = Resolve::default();
+    for package in ["types", "runtime", "reply", "disk", "guest", "plugin"] {
+        resolve.push_path(wit.join(package)).unwrap();
+    }
+    for text in [
+        WASI,
+        WASI_RANDOM,
+        WASI_ENVIRONMENT,
+        WASI_HTTP,
+        UNKNOWN,
+        WORLD,
+    ] {
+        resolve.push_str("test.wit", text).unwrap();
+    }
+    resolve
+}
+
+/// A component of a world of this module, from a core module with one page of memory
+/// (unless it has its own), `cabi_realloc` and the given fields.
+pub fn component(world: &str, imports: &str, fields: &str) -> Vec<u8> {
+    component_with_memory(world, imports, "(memory (export \"memory\") 2)", fields)
+}
+
+pub fn component_with_memory(world: &str, imports: &str, memory: &str, fields: &str) -> Vec<u8> {
+    let text = format!(
+        "(module {imports} {memory}
+            (global $next (mut i32) (i32.const 65536))
+            (func (export \"cabi_realloc\") (param i32 i32 i32 i32) (result i32)
+                (global.get $next)
+                (global.set $next (i32.add (global.get $next)
+                    (i32.and (i32.add (local.get 3) (i32.const 7)) (i32.const -8)))))
+            {fields})"
+    );
+    let mut module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let resolve = resolve();
+    let (_, world) = resolve
+        .worlds
+        .iter()
+        .find(|(_, found)| {
+            let package = found.package.map(|id| &resolve.packages[id].name);
+            found.name == world && package.is_some_and(|name| name.namespace == "test")
+        })
+        .map(|(id, _)| ((), id))
+        .unwrap();
+    wit_component::embed_component_metadata(
+        &mut module,
+        &resolve,
+        world,
+        wit_component::StringEncoding::UTF8,
+    )
+    .unwrap();
+    wit_component::ComponentEncoder::default()
+        .module(&module)
+        .unwrap()
+        .encode()
+        .unwrap()
+}
+
+/// A fixer whose `fix` has this body; it leaves a pointer to a `result` (0 where the
+/// memory is zero: ok).
+pub fn fixer(imports: &str, body: &str) -> Vec<u8> {
+    component(
+        "fixer",
+        imports,
+        &format!("(func (export \"{FIX}\") (result i32) {body} (i32.const 0))"),
+    )
+}
+
+/// A manifest with these limits.
+pub fn manifest(id: &str, limits: &str) -> Manifest {
+    Manifest::parse(&format!(
+        "id = \"{id}\"\nversion = \"0.1.0\"\nsummary = \"a test guest\"\n[limits]\n{limits}\n"
+    ))
+    .unwrap()
+}
+
+/// Plenty of everything.
+pub const GENEROUS: [(&str, u32); 3] = [
+    ("memory-mib", 256),
+    ("cpu-ms", 300_000),
+    ("wall-ms", 600_000),
+];
+
+/// All limits generous but these.
+pub fn all_but(tight: &[(&str, u32)]) -> String {
+    let mut limits: std::collections::BTreeMap<&str, u32> = GENEROUS.into_iter().collect();
+    limits.extend(tight.iter().copied());
+    let lines: Vec<String> = limits
+        .iter()
+        .map(|(key, value)| format!("{key} = {value}"))
+        .collect();
+    lines.join("\n")
+}
+
+/// A run that records log lines.
+#[derive(Default)]
+pub struct TestRun {
+    pub cancelled: AtomicBool,
+    pub logged: Mutex<Vec<String>>,
+}
+
+/// 2026-01-01T00:00:00Z.
+pub const PLAN_TIME: Timestamp = Timestamp {
+    seconds: 1_767_225_600,
+    nanoseconds: 7,
+};
+
+impl Context for TestRun {
+    fn run_id(&self) -> String {
+        "test".to_owned()
+    }
+    fn cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+    fn now(&self) -> Timestamp {
+        PLAN_TIME
+    }
+    fn progress(&self, _: &str, _: u64, _: u64, _: &str) {}
+    fn log(&self, plugin: &str, level: Level, message: &str, _: &[(String, String)]) {
+        let line = format!("{plugin} {level:?} {message}");
+        self.logged.lock().unwrap().push(line);
+    }
+}
+
+/// Host functions of a test, behind [`CONTEXT`].
+pub struct TestHost<F>(pub F);
+
+impl<F> Capability for TestHost<F>
+where
+    F: Fn(&mut wasmtime::component::LinkerInstance<'_, State>) -> wasmtime::Result<()>
+        + Send
+        + Sync,
+{
+    fn interface(&self) -> &'static str {
+        CONTEXT
+    }
+    fn add_to_linker(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
+        (self.0)(&mut linker.instance(CONTEXT)?)
+    }
+}
+
+/// A runtime and a folder for plugin files.
+pub struct Bench {
+    pub runtime: Arc<Runtime>,
+    pub folder: tempfile::TempDir,
+    pub run: Arc<TestRun>,
+}
+
+impl Bench {
+    pub fn new(capabilities: &[&dyn Capability]) -> Self {
+        Self::with(&Options::uncached(), capabilities)
+    }
+
+    pub fn with(options: &Options, capabilities: &[&dyn Capability]) -> Self {
+        Self {
+            runtime: Runtime::new(options, capabilities).unwrap(),
+            folder: tempfile::tempdir().unwrap(),
+            run: Arc::default(),
+        }
+    }
+
+    pub fn write(&self, id: &str, limits: &str, component: &[u8]) -> PathBuf {
+        let path = self.folder.path().join(format!("{id}.wasm"));
+        let bytes = embed_manifest(component, &manifest(id, limits)).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    pub fn code(&self, id: &str, limits: &str, component: &[u8]) -> Arc<PluginCode> {
+        let file = PluginFile::read(&self.write(id, limits, component)).unwrap();
+        Arc::new(PluginCode::new(Arc::clone(&self.runtime), file))
+    }
+
+    /// Calls `fix` of a fresh instance.
+    pub async fn fix(&self, code: &Arc<PluginCode>) -> Result<Result<(), Error>, CallError> {
+        fix(code, Arc::clone(&self.run) as Arc<dyn Context>).await
+    }
+}
+
+pub async fn fix(
+    code: &Arc<PluginCode>,
+    run: Arc<dyn Context>,
+) -> Result<Result<(), Error>, CallError> {
+    let exports = GuestIndices::new(code.load().await.unwrap()).unwrap();
+    code.call_once("fix", run, Extensions::default(), move |store, instance| {
+        call_fix(exports, store, instance)
+    })
+    .await
+}
+
+pub fn call_fix<'a>(
+    exports: GuestIndices,
+    store: &'a mut wasmtime::Store<State>,
+    instance: &'a Instance,
+) -> cofferdam_runtime::GuestFuture<'a, Result<(), Error>> {
+    Box::pin(async move { exports.load(&mut *store, instance)?.call_fix(store).await })
+}
