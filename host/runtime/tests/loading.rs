@@ -223,9 +223,9 @@ async fn a_component_with_invalid_code_is_listed_and_does_not_compile() {
     bytes[at] = 0x42;
     let bench = Bench::new(&[]);
     let code = bench.code("guest", "", &bytes);
-    let error = code.load().await.unwrap_err();
+    let error = code.load().await.err().unwrap();
     assert!(matches!(error, LoadError::Compile(_)), "{error}");
-    let error = code.load().await.unwrap_err().to_string();
+    let error = code.load().await.err().unwrap().to_string();
     assert!(error.starts_with("does not compile"), "{error}");
 }
 
@@ -236,7 +236,7 @@ async fn a_file_that_changed_since_it_was_listed_is_refused() {
     let file = PluginFile::read(&path).unwrap();
     bench.write("guest", "", &fixer("", "(unreachable)"));
     let code = Arc::new(PluginCode::new(Arc::clone(&bench.runtime), file));
-    let error = code.load().await.unwrap_err();
+    let error = code.load().await.err().unwrap();
     assert!(matches!(error, LoadError::Changed { .. }), "{error}");
 }
 

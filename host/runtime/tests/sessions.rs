@@ -79,7 +79,7 @@ async fn limits_begin_anew_with_each_call_of_a_session() {
             (local.set $i (i64.add (local.get $i) (i64.const 1)))
             (br_if $again (i64.lt_u (local.get $i) (i64.const 50000000))))";
     let bench = Bench::new(&[]);
-    let code = bench.code("guest", &all_but(&[("cpu-ms", 1_000)]), &fixer("", work));
+    let code = bench.code("guest", &all_but(&[("cpu-ms", 300)]), &fixer("", work));
     let mut open = open(&bench, &code, SessionSlot::unlimited()).await;
     for _ in 0..60 {
         open.fix().await.unwrap().unwrap();
