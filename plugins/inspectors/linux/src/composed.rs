@@ -1,5 +1,6 @@
 //! The trees as one, so that a path that leads from one mount into another (`/lib` to
-//! `usr/lib` where /usr is its own file system) is found.
+//! `usr/lib` where /usr is its own file system) is found. A path that cannot be followed, be
+//! it through a file or in a circle, leads to nothing: `not-found`.
 
 use std::collections::VecDeque;
 
@@ -54,13 +55,16 @@ impl<'a> Composed<'a> {
             let next = path::join(&at, &name);
             let (tree, inside) = self.locate(&next)?;
             let kind = self.guest.stat(tree, &inside, false)?.kind;
+            if !matches!(kind, FileKind::Directory | FileKind::Symlink) && !waiting.is_empty() {
+                return Err(Error::not_found(format!("{next} is no directory")));
+            }
             if kind != FileKind::Symlink || (waiting.is_empty() && !follow) {
                 at = next;
                 continue;
             }
             links += 1;
             if links > LINKS {
-                return Err(Error::invalid(format!(
+                return Err(Error::not_found(format!(
                     "{path} goes through more than {LINKS} links"
                 )));
             }
@@ -146,8 +150,10 @@ mod tests {
         assert_eq!(view.read_link("/lib").unwrap(), "usr/lib");
         assert_eq!(
             view.stat("/loop", true).unwrap_err().code,
-            ErrorCode::Invalid
+            ErrorCode::NotFound
         );
         assert!(!view.exists("/lib/nothing/at/all").unwrap());
+        assert!(!view.exists("/etc/motd/below").unwrap());
+        assert!(!view.exists("/loop/below").unwrap());
     }
 }

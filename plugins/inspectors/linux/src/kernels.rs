@@ -7,7 +7,9 @@
 //! `/boot/MACHINE-ID/RELEASE/linux` with `initrd`.
 
 use cofferdam_sdk::types::{FileKind, Kernel};
-use cofferdam_sdk::{FileTree, OptionalExt, Result, path};
+use cofferdam_sdk::{FileTree, Result, path};
+
+use crate::lenient;
 
 /// What image names begin with; of two for one release the first counts.
 const IMAGES: [&str; 5] = ["vmlinuz-", "vmlinux-", "kernel-", "bzImage-", "Image-"];
@@ -24,10 +26,10 @@ const PKGBASE: u64 = 4096;
 pub fn find(view: &dyn FileTree) -> Result<Vec<Kernel>> {
     let mut kernels: Vec<Kernel> = Vec::new();
     let modules = modules(view)?;
-    let names: Vec<String> = match view.list("/boot").optional()? {
-        Some(entries) => entries.into_iter().map(|entry| entry.name).collect(),
-        None => Vec::new(),
-    };
+    let names: Vec<String> = lenient::entries(view, "/boot")?
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect();
     for prefix in IMAGES {
         for name in &names {
             let Some(suffix) = name.strip_prefix(prefix) else {
@@ -47,7 +49,7 @@ pub fn find(view: &dyn FileTree) -> Result<Vec<Kernel>> {
     }
     for name in names.iter().filter(|name| is_machine_id(name)) {
         let folder = path::join("/boot", name);
-        for entry in view.list(&folder).optional()?.unwrap_or_default() {
+        for entry in lenient::entries(view, &folder)? {
             let folder = path::join(&folder, &entry.name);
             let image = path::join(&folder, "linux");
             if entry.kind != FileKind::Directory || !view.is_file(&image)? {
@@ -120,7 +122,7 @@ struct Modules {
 fn modules(view: &dyn FileTree) -> Result<Vec<Modules>> {
     let mut found: Vec<Modules> = Vec::new();
     for folder in MODULES {
-        for entry in view.list(folder).optional()?.unwrap_or_default() {
+        for entry in lenient::entries(view, folder)? {
             let path = path::join(folder, &entry.name);
             // /lib is often a link to /usr/lib.
             let known = found.iter().any(|known| known.release == entry.name);
@@ -128,7 +130,7 @@ fn modules(view: &dyn FileTree) -> Result<Vec<Modules>> {
                 continue;
             }
             let pkgbase = path::join(&path, "pkgbase");
-            let flavour = view.read_to_string(&pkgbase, PKGBASE).optional()?;
+            let flavour = lenient::text(view, &pkgbase, PKGBASE)?;
             found.push(Modules {
                 release: entry.name,
                 path,

@@ -20,6 +20,7 @@ pub mod device;
 pub mod elf;
 pub mod fstab;
 pub mod kernels;
+pub mod lenient;
 pub mod mounts;
 pub mod os_release;
 pub mod probe;
@@ -30,7 +31,7 @@ pub mod system;
 mod cases;
 
 use cofferdam_sdk::types::{BlockDevice, Tree};
-use cofferdam_sdk::{FileTree, Inspector, OptionalExt, Result, Severity, Trees};
+use cofferdam_sdk::{Inspector, Result, Severity, Trees};
 use serde::Deserialize;
 
 use crate::composed::Composed;
@@ -157,9 +158,9 @@ fn record(
     devices: &[BlockDevice],
     trees: &[Tree],
 ) -> Result<()> {
-    let tree = guest.tree(root.index);
+    let tree = Composed::new(&*guest, vec![("/".to_owned(), root.index)]);
     let table = |path: &str| -> Result<Vec<u8>> {
-        Ok(tree.read(path, TABLE).optional()?.unwrap_or_default())
+        Ok(lenient::bytes(&tree, path, TABLE)?.unwrap_or_default())
     };
     let rows = fstab::rows(&table("/etc/fstab")?);
     let encrypted = fstab::encrypted(&table("/etc/crypttab")?);

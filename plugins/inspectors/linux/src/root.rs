@@ -1,7 +1,7 @@
 //! Which trees are the root of a Linux system, and which of them is meant.
 
 use cofferdam_sdk::types::{BlockDevice, Tree};
-use cofferdam_sdk::{Error, OptionalExt, Result, Trees};
+use cofferdam_sdk::{Error, ErrorCode, Result, Trees};
 
 use crate::device::{describe, resolve};
 
@@ -30,8 +30,13 @@ const HINTS: [&[&str]; 4] = [
 ];
 const ENOUGH: usize = 2;
 
+/// A path through a file, or links in a circle, are `invalid` and lead to nothing.
 fn exists(guest: &dyn Trees, tree: u32, path: &str) -> Result<bool> {
-    Ok(guest.stat(tree, path, false).optional()?.is_some())
+    match guest.stat(tree, path, false) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.code, ErrorCode::NotFound | ErrorCode::Invalid) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The trees that are roots, in their order.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use cofferdam_sdk::types::{FileKind, OperatingSystem};
-use cofferdam_sdk::{FileTree, OptionalExt, Result};
+use cofferdam_sdk::types::OperatingSystem;
+use cofferdam_sdk::{FileTree, Result};
 
 use crate::fstab::Row;
-use crate::{elf, os_release};
+use crate::{elf, lenient, os_release};
 
 /// Small text files are read up to this length.
 const TEXT: u64 = 64 * 1024;
@@ -23,22 +23,9 @@ const PROGRAMS: [&str; 8] = [
     "/lib/systemd/systemd",
 ];
 
-/// A text file, its invalid bytes replaced; none where there is none, or where it is no file
-/// of a sane length.
-fn text(view: &dyn FileTree, path: &str) -> Result<Option<String>> {
-    let Some(found) = view.stat(path, true).optional()? else {
-        return Ok(None);
-    };
-    if found.kind != FileKind::Regular || found.size > TEXT {
-        return Ok(None);
-    }
-    let bytes = view.read(path, TEXT)?;
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
-}
-
 /// The first line that is neither empty nor a comment.
 fn line(view: &dyn FileTree, path: &str) -> Result<Option<String>> {
-    let text = text(view, path)?.unwrap_or_default();
+    let text = lenient::text(view, path, TEXT)?.unwrap_or_default();
     let mut lines = text.lines().map(str::trim);
     Ok(lines
         .find(|line| !line.is_empty() && !line.starts_with('#'))
@@ -53,7 +40,7 @@ pub fn operating_system(view: &dyn FileTree) -> Result<OperatingSystem> {
         ..OperatingSystem::default()
     };
     for path in ["/etc/os-release", "/usr/lib/os-release"] {
-        let Some(text) = text(view, path)? else {
+        let Some(text) = lenient::text(view, path, TEXT)? else {
             continue;
         };
         let values = os_release::parse(&text);
@@ -146,7 +133,7 @@ pub fn facts(view: &dyn FileTree, rows: &[Row]) -> Result<BTreeMap<&'static str,
         "/efi/loader/entries",
         "/boot/efi/loader/entries",
     ] {
-        let found = view.list(entries).optional()?.unwrap_or_default();
+        let found = lenient::entries(view, entries)?;
         if found.iter().any(|entry| entry.name.ends_with(".conf")) {
             facts.insert("boot-loader-entries", entries.to_owned());
             break;
@@ -159,5 +146,27 @@ pub fn facts(view: &dyn FileTree, rows: &[Row]) -> Result<BTreeMap<&'static str,
     if let Some(esp) = esp {
         facts.insert("efi-system-partition", esp.path.clone());
     }
+    if let Some(firmware) = firmware(view, facts.contains_key("efi-system-partition"))? {
+        facts.insert("firmware", firmware.to_owned());
+    }
     Ok(facts)
+}
+
+/// What the guest was installed to start by: an EFI system partition in fstab, else the
+/// platform that GRUB's modules are for.
+fn firmware(view: &dyn FileTree, has_esp: bool) -> Result<Option<&'static str>> {
+    if has_esp {
+        return Ok(Some("uefi"));
+    }
+    for folder in ["/boot/grub", "/boot/grub2"] {
+        for entry in lenient::entries(view, folder)? {
+            if entry.name.ends_with("-efi") {
+                return Ok(Some("uefi"));
+            }
+            if entry.name == "i386-pc" {
+                return Ok(Some("bios"));
+            }
+        }
+    }
+    Ok(None)
 }
