@@ -27,6 +27,9 @@ use crate::signature::{Foreign, HEAD, Remedy, Signature, TAIL};
 /// Bytes in a sector: disks are whole numbers of them.
 const SECTOR: u64 = 512;
 
+/// Bytes of a machine's name that the host takes.
+const LONGEST_NAME: usize = 200;
+
 /// See the module.
 pub struct Image;
 
@@ -179,13 +182,30 @@ fn raw(name: &str, size: u64, machine: &mut dyn Machine) -> Result<()> {
 }
 
 fn record(name: &str, format: &str, machine: &mut dyn Machine) -> Result<()> {
-    let file = name.rsplit_once('/').map_or(name, |(_, file)| file);
+    let called = machine_name(name);
+    if !called.is_empty() {
+        machine.set_name(&called)?;
+    }
+    machine.add_disk(name, format)
+}
+
+/// The file's name without its extension, without what the host does not take: leading dots,
+/// control characters, and more than 200 bytes.
+fn machine_name(file: &str) -> String {
+    let file = file.rsplit_once('/').map_or(file, |(_, file)| file);
+    let file = file.trim_start_matches('.');
     let stem = match file.rsplit_once('.') {
         Some((stem, _)) if !stem.is_empty() => stem,
         _ => file,
     };
-    machine.set_name(stem)?;
-    machine.add_disk(name, format)
+    let mut name = String::new();
+    for character in stem.chars().filter(|c| !c.is_control()) {
+        if name.len() + character.len_utf8() > LONGEST_NAME {
+            break;
+        }
+        name.push(character);
+    }
+    name
 }
 
 /// A guest can write a qcow2 header or a VMDK descriptor into the first sector of its own
@@ -254,4 +274,26 @@ fn text(name: &str, head: &[u8]) -> Error {
         ("a text file, not a disk image", "give the disk image")
     };
     Error::invalid(format!("{name} is {what}")).with_hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_named_like_its_file() {
+        let long = "ä".repeat(150);
+        for (file, name) in [
+            ("web.vmdk", "web"),
+            ("web.example.org.qcow2", "web.example.org"),
+            ("disk", "disk"),
+            (".hidden.img", "hidden"),
+            ("sub/web.img", "web"),
+            ("a\nb.img", "ab"),
+            ("...", ""),
+            (&long, &long[..200]),
+        ] {
+            assert_eq!(machine_name(file), name, "{file}");
+        }
+    }
 }

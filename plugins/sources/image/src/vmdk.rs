@@ -42,16 +42,19 @@ fn customary(name: &str) -> Option<String> {
 /// The descriptor in the folder that names `piece` as an extent; none where there is none,
 /// `conflict` where there are several and custom does not decide.
 pub fn owner(piece: &str, folder: &dyn SourceFolder) -> Result<Option<String>> {
-    if let Some(name) = customary(piece) {
-        let size = folder.stat(&name).optional()?.map(|file| file.size);
-        if size.is_some_and(|size| size <= LONGEST.into()) && names(&name, piece, folder)? {
-            return Ok(Some(name));
-        }
+    let mut candidates = folder.list()?;
+    candidates
+        .retain(|file| is_named(&file.name) && file.name != piece && file.size <= LONGEST.into());
+    if let Some(custom) = customary(piece)
+        && candidates.iter().any(|file| file.name == custom)
+        && names(&custom, piece, folder)?
+    {
+        return Ok(Some(custom));
     }
     let mut owners = Vec::new();
-    for file in folder.list()? {
-        let fits = is_named(&file.name) && file.name != piece && file.size <= LONGEST.into();
-        if fits && names(&file.name, piece, folder)? {
+    for file in candidates {
+        // One that cannot be read is somebody else's.
+        if names(&file.name, piece, folder).unwrap_or(false) {
             owners.push(file.name);
         }
     }
