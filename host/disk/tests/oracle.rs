@@ -298,3 +298,107 @@ fn a_stream_with_a_footer_reads_as_in_qemu_img() {
         );
     }
 }
+
+/// Snapshots inside the image do not matter: the active state is read.
+#[test]
+fn internal_snapshots_leave_the_active_state() {
+    if !have_qemu_img() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (raw, file) = (
+        folder.path().join("disk.raw"),
+        folder.path().join("disk.qcow2"),
+    );
+    write_raw(&raw, MIB, &[(0, prose(1, MIB as usize))]);
+    for compat in ["compat=1.1", "compat=0.10"] {
+        qemu_img(&[
+            "convert",
+            "-O",
+            "qcow2",
+            "-o",
+            compat,
+            text(&raw),
+            text(&file),
+        ]);
+        qemu_img(&["snapshot", "-c", "before", text(&file)]);
+        let status = std::process::Command::new("qemu-io")
+            .args([
+                "-f",
+                "qcow2",
+                "-c",
+                "write -P 0x77 64k 128k",
+                "-c",
+                "write -z 512k 64k",
+            ])
+            .arg(&file)
+            .stdout(std::process::Stdio::null())
+            .status();
+        assert!(status.unwrap().success());
+        let mut expected = std::fs::read(&raw).unwrap();
+        expected[65_536..3 * 65_536].fill(0x77);
+        expected[512 * 1024..576 * 1024].fill(0);
+        let image = open_path(&file, None).unwrap();
+        let mut read = vec![0; MIB as usize];
+        image.read_at(0, &mut read).unwrap();
+        assert!(read == expected, "{compat}");
+        std::fs::remove_file(&file).unwrap();
+    }
+}
+
+/// Real images with what is not done here: refused by name, not misread.
+#[test]
+fn features_that_qemu_img_can_write_are_refused_by_name() {
+    if !have_qemu_img() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let raw = folder.path().join("base.raw");
+    write_raw(&raw, MIB, &[(0, prose(1, 300_000))]);
+    let external = format!("data_file={}", text(&folder.path().join("data.raw")));
+    for (format, args, words) in [
+        ("qcow2", &["-o", "extended_l2=on"][..], "extended L2"),
+        ("qcow2", &["-o", "compression_type=zstd"], "zstd"),
+        ("qcow2", &["-o", external.as_str()], "external data file"),
+        (
+            "qcow2",
+            &[
+                "--object",
+                "secret,id=s,data=x",
+                "-o",
+                "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10",
+            ],
+            "LUKS encryption",
+        ),
+        (
+            "qcow2",
+            &["-F", "raw", "-b", "base.raw"],
+            "backing file \"base.raw\"",
+        ),
+    ] {
+        let file = folder.path().join("image");
+        let mut all = vec!["create", "-q", "-f", format];
+        all.extend(args);
+        all.extend([text(&file), "1M"]);
+        qemu_img(&all);
+        let error = open_path(&file, None).err().unwrap().to_string();
+        assert!(error.contains(words), "{args:?}: {error}");
+        std::fs::remove_file(&file).unwrap();
+    }
+    let base = folder.path().join("base.vmdk");
+    qemu_img(&["convert", "-O", "vmdk", text(&raw), text(&base)]);
+    let child = folder.path().join("child.vmdk");
+    qemu_img(&[
+        "create",
+        "-q",
+        "-f",
+        "vmdk",
+        "-F",
+        "vmdk",
+        "-b",
+        "base.vmdk",
+        text(&child),
+    ]);
+    let error = open_path(&child, None).err().unwrap().to_string();
+    assert!(error.contains("backing file \"base.vmdk\""), "{error}");
+}
