@@ -192,12 +192,21 @@ pub fn recognise(head: &[u8], tail: &[u8]) -> Signature {
 /// `COWD` one of ESX 3 and later snapshots, and the third one of vSphere 6.5's.
 fn vmdk(head: &[u8]) -> Option<Signature> {
     if head.starts_with(b"KDMV") {
-        // `descriptorOffset` in sectors at byte 28; 0 where the descriptor is a file.
-        let descriptor = head.get(28..36)?;
-        return Some(if descriptor.iter().all(|byte| *byte == 0) {
-            Signature::VmdkExtent
-        } else {
+        // `descriptorOffset` in sectors at byte 28: 0 where the descriptor is a file. QEMU
+        // makes room in pieces, too, and leaves it empty.
+        let sectors = u64::from_le_bytes(head.get(28..36)?.try_into().ok()?);
+        let place = sectors
+            .checked_mul(512)
+            .and_then(|place| usize::try_from(place).ok());
+        let inside = match place.and_then(|place| head.get(place..)) {
+            Some(text) => sectors != 0 && is_descriptor(text),
+            // Farther away than is looked: the host will see.
+            None => true,
+        };
+        return Some(if inside {
             Signature::Vmdk
+        } else {
+            Signature::VmdkExtent
         });
     }
     if is_descriptor(head) {
@@ -276,10 +285,14 @@ mod tests {
 
     #[test]
     fn a_sparse_extent_is_a_disk_only_with_a_descriptor_inside() {
-        let mut head = vec![0; 512];
+        let mut head = vec![0; 2048];
         head[..4].copy_from_slice(b"KDMV");
         assert_eq!(recognise(&head, &[]), Signature::VmdkExtent);
         head[28] = 1;
+        assert_eq!(recognise(&head, &[]), Signature::VmdkExtent);
+        head[512..533].copy_from_slice(b"# Disk DescriptorFile");
+        assert_eq!(recognise(&head, &[]), Signature::Vmdk);
+        head[28..36].fill(0xff);
         assert_eq!(recognise(&head, &[]), Signature::Vmdk);
         // Too short for a header: nothing that can be read.
         assert_eq!(recognise(b"KDMV", &[]), Signature::Text);
