@@ -8,7 +8,7 @@ use crate::image::{ExtentList, check_range};
 use crate::{DiskError, Extent, ExtentKind, Image};
 use std::sync::Arc;
 
-/// A raw image, or a part of a file that holds raw data.
+/// A file as a disk.
 #[derive(Debug)]
 pub(crate) struct RawImage {
     file: Arc<SourceFile>,

@@ -6,7 +6,7 @@
 //!
 //! Sources: the MBR layout as the UEFI specification 2.10, section 5.2 gives it, GPT as in
 //! section 5.3; the names that Linux gives to partitions (`PARTUUID`) as in
-//! `Documentation/admin-guide/devices` and `block/partitions/{msdos,efi}.c`.
+//! `block/partitions/msdos.c` and `efi.c` of the kernel.
 //!
 //! Limits: an MBR has 512-byte sectors (nothing in it says otherwise); a GPT may have
 //! sectors of 512 or 4096 bytes.
@@ -68,8 +68,9 @@ pub struct Partition {
 ///
 /// # Errors
 /// [`DiskError::Corrupt`] if there is a table that cannot be believed (both copies of a
-/// GPT damaged, a partition beyond the end of the disk, a loop of logical partitions), and
-/// what reading the image yields.
+/// GPT damaged, a loop of logical partitions), and what reading the image yields. A
+/// partition that the disk is too short for is only a warning in the table: the others are
+/// still good.
 pub fn read(image: &dyn Image) -> Result<Option<PartitionTable>, DiskError> {
     if image.size() < mbr::SECTOR {
         return Ok(None);

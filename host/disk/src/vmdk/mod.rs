@@ -120,7 +120,7 @@ fn open_extents(
     let mut cluster_size = None;
     let mut segments = Vec::new();
     let mut start = 0u64;
-    // Windows products write `folder\name`, and names are relative to the descriptor.
+    // Names are relative to the descriptor.
     let base = match file.name().rsplit_once('/') {
         Some((base, _)) => format!("{base}/"),
         None => String::new(),
