@@ -479,3 +479,49 @@ mod tests {
         }
     }
 }
+
+/// Held against what the tools really write, and `blkid` reads.
+#[cfg(test)]
+mod oracle {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn blkid_agrees() {
+        let folder = tempfile::tempdir().unwrap();
+        let device = folder.path().join("device");
+        for (tool, arguments) in [
+            ("mkswap", &["-L", "swap 1"][..]),
+            ("mkswap", &["-p", "65536"]),
+            ("mke2fs", &["-q", "-F", "-t", "ext2", "-L", "two"]),
+            ("mke2fs", &["-q", "-F", "-t", "ext3"]),
+            ("mke2fs", &["-q", "-F", "-t", "ext4", "-L", "four"]),
+        ] {
+            std::fs::write(&device, vec![0; 16 << 20]).unwrap();
+            let made = Command::new(tool).args(arguments).arg(&device).output();
+            let asked = Command::new("blkid")
+                .args(["-p", "-o", "export"])
+                .arg(&device)
+                .output();
+            let (Ok(made), Ok(asked)) = (made, asked) else {
+                assert!(
+                    std::env::var("CI").is_err(),
+                    "{tool} or blkid cannot be run"
+                );
+                println!("skipped: {tool} or blkid cannot be run");
+                return;
+            };
+            assert!(made.status.success(), "{tool} {arguments:?}");
+            let answer = String::from_utf8(asked.stdout).unwrap();
+            let value = |name: &str| {
+                let line = answer.lines().find_map(|line| line.strip_prefix(name));
+                line.map(|value| value.replace('\\', ""))
+            };
+            let found = identify(&std::fs::read(&device).unwrap()[..HEAD as usize]).unwrap();
+            assert_eq!(Some(found.kind.to_owned()), value("TYPE="), "{answer}");
+            assert_eq!(found.uuid, value("UUID="), "{answer}");
+            assert_eq!(found.label, value("LABEL="), "{answer}");
+        }
+    }
+}
