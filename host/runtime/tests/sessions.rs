@@ -1,5 +1,12 @@
 //! Instances that live for several calls, and what ends them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first thing that is wrong"
+)]
+
 mod guest;
 
 use cofferdam_contract::bindings::exports::cofferdam::plugin::fixing::GuestIndices;

@@ -54,15 +54,10 @@ const UNKNOWN: &str = r"
     interface tool { run: func(); }
 ";
 
-/// A world of everything, from which a component takes what its core module names.
+/// Worlds with more imports than a component may have; it takes those that its core
+/// module names.
 const WORLD: &str = r"
     package test:guests;
-    world all {
-        include cofferdam:plugin/disk-source@0.1.0;
-        include cofferdam:plugin/filesystem@0.1.0;
-        include cofferdam:plugin/inspector@0.1.0;
-        include cofferdam:plugin/fixer@0.1.0;
-    }
     world fixer {
         include cofferdam:plugin/fixer@0.1.0;
         import cofferdam:disk/devices@0.1.0;
@@ -78,6 +73,9 @@ const WORLD: &str = r"
     }
     world filesystem {
         include cofferdam:plugin/filesystem@0.1.0;
+    }
+    world source {
+        include cofferdam:plugin/disk-source@0.1.0;
     }
     world nothing {
         export other: func();
@@ -121,14 +119,13 @@ pub fn component_with_memory(world: &str, imports: &str, memory: &str, fields: &
     );
     let mut module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let resolve = resolve();
-    let (_, world) = resolve
+    let (world, _) = resolve
         .worlds
         .iter()
         .find(|(_, found)| {
             let package = found.package.map(|id| &resolve.packages[id].name);
             found.name == world && package.is_some_and(|name| name.namespace == "test")
         })
-        .map(|(id, _)| ((), id))
         .unwrap();
     wit_component::embed_component_metadata(
         &mut module,
@@ -152,6 +149,59 @@ pub fn fixer(imports: &str, body: &str) -> Vec<u8> {
         imports,
         &format!("(func (export \"{FIX}\") (result i32) {body} (i32.const 0))"),
     )
+}
+
+/// Prefix of a file system's core functions.
+const TREE: &str = "cofferdam:plugin/file-tree@0.1.0#";
+
+/// Every function of a file system with its core signature, all of them trapping but
+/// those given.
+pub fn filesystem(given: &[(&str, &str)]) -> String {
+    let signatures = [
+        ("probe", "(result i32)"),
+        ("mount", "(param i32) (result i32)"),
+        ("stat", "(param i32 i32) (result i32)"),
+        ("list-directory", "(param i32 i32 i32 i32 i32) (result i32)"),
+        ("read-at", "(param i32 i32 i64 i32) (result i32)"),
+        ("read-link", "(param i32 i32) (result i32)"),
+        ("list-xattrs", "(param i32 i32) (result i32)"),
+        ("get-xattr", "(param i32 i32 i32 i32) (result i32)"),
+        ("free-space", "(result i32)"),
+        (
+            "create",
+            "(param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)",
+        ),
+        ("write-at", "(param i32 i32 i64 i32 i32) (result i32)"),
+        ("truncate", "(param i32 i32 i64) (result i32)"),
+        ("rename", "(param i32 i32 i32 i32) (result i32)"),
+        ("link", "(param i32 i32 i32 i32) (result i32)"),
+        (
+            "symlink",
+            "(param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)",
+        ),
+        (
+            "make-directory",
+            "(param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)",
+        ),
+        ("remove", "(param i32 i32) (result i32)"),
+        ("set-attributes", "(param i32 i32 i32 i32 i32) (result i32)"),
+        (
+            "set-xattr",
+            "(param i32 i32 i32 i32 i32 i32 i32) (result i32)",
+        ),
+        ("commit", "(result i32)"),
+    ];
+    let functions: Vec<String> = signatures
+        .iter()
+        .map(|(name, signature)| {
+            let body = given
+                .iter()
+                .find(|(given, _)| given == name)
+                .map_or("(unreachable)", |(_, body)| body);
+            format!("(func (export \"{TREE}{name}\") {signature} {body})")
+        })
+        .collect();
+    functions.join("\n")
 }
 
 /// A manifest with these limits.
