@@ -42,7 +42,7 @@ pub struct ConvertOptions {
     pub format: Format,
     /// Only for qcow2.
     pub compression: Compression,
-    /// Worker threads; 0 takes two for each processor, so that some compute while others
+    /// Worker threads; 0 takes four for each processor, so that some compute while others
     /// wait for the disk, and 16 at most.
     pub threads: usize,
 }
@@ -110,7 +110,7 @@ pub fn convert(
         }
     };
     let threads = match options.threads {
-        0 => std::thread::available_parallelism().map_or(2, |n| n.get().saturating_mul(2)),
+        0 => std::thread::available_parallelism().map_or(4, |n| n.get().saturating_mul(4)),
         threads => threads,
     }
     .min(MAX_THREADS);

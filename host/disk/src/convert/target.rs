@@ -13,6 +13,12 @@ use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// The file is made longer in steps of this, because direct writes within its length run
+/// at once and writes that extend it one after the other. The steps are holes until they
+/// are written.
+const STEP: u64 = 256 << 20;
 
 /// A target being written. Dropped before [`PartFile::finish`], it removes itself.
 pub(super) struct PartFile {
@@ -21,6 +27,7 @@ pub(super) struct PartFile {
     target: PathBuf,
     direct: AtomicBool,
     written: AtomicU64,
+    length: Mutex<u64>,
     finished: bool,
 }
 
@@ -69,6 +76,7 @@ impl PartFile {
             target: target.to_owned(),
             direct: AtomicBool::new(false),
             written: AtomicU64::new(0),
+            length: Mutex::new(0),
             finished: false,
         };
         if target.symlink_metadata().is_ok() {
@@ -102,7 +110,21 @@ impl PartFile {
     pub(super) fn set_len(&self, length: u64) -> Result<(), DiskError> {
         self.file
             .set_len(length)
-            .map_err(|error| self.fail(length, error))
+            .map_err(|error| self.fail(length, error))?;
+        *self.length.lock().unwrap_or_else(PoisonError::into_inner) = length;
+        Ok(())
+    }
+
+    /// Makes the file long enough for a write up to `end`.
+    fn reserve(&self, end: u64) {
+        let mut length = self.length.lock().unwrap_or_else(PoisonError::into_inner);
+        if end > *length {
+            // Where that is refused the write itself may still be taken.
+            let longer = end.saturating_add(STEP);
+            if self.file.set_len(longer).is_ok() {
+                *length = longer;
+            }
+        }
     }
 
     /// Writes at a multiple of [`ALIGNMENT`] bytes a multiple of it, from memory that is
@@ -111,6 +133,7 @@ impl PartFile {
         debug_assert!(
             offset.is_multiple_of(ALIGNMENT as u64) && data.len().is_multiple_of(ALIGNMENT)
         );
+        self.reserve(offset.saturating_add(data.len() as u64));
         let result = match self.file.write_all_at(data, offset) {
             // Taken when it was asked for, refused when it was used: some file systems do.
             Err(error)
