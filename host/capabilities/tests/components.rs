@@ -305,7 +305,11 @@ async fn a_source_records_what_it_finds_and_floods_no_log() {
     {
         let logged = run.logged.lock().unwrap();
         assert!(logged.len() < 5_000, "{} lines", logged.len());
-        assert!(logged[0].contains("source Level::Info disk.vmdk"), "{}", logged[0]);
+        assert!(
+            logged[0].contains("source Level::Info disk.vmdk"),
+            "{}",
+            logged[0]
+        );
         assert!(logged.last().unwrap().contains("log lines were dropped"));
     }
     let out = discover("../disk.vmdk").await.unwrap_err();

@@ -39,16 +39,31 @@ pub(crate) struct Start {
     pub(crate) slot: Box<dyn Any + Send>,
 }
 
+/// A store whose guest code will be limited.
+fn new_store(pre: &InstancePre<State>, state: State) -> Store<State> {
+    let mut store = Store::new(pre.engine(), state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(HOST_CALL_BYTES);
+    store.epoch_deadline_callback(on_tick);
+    store
+}
+
+async fn instantiate(
+    store: &mut Store<State>,
+    pre: &InstancePre<State>,
+) -> wasmtime::Result<Instance> {
+    let instance = pre.instantiate_async(&mut *store).await?;
+    store.data_mut().starting = false;
+    Ok(instance)
+}
+
 impl Live {
-    /// Instantiates, metered as a call is: a start function is the guest's code too.
+    /// Instantiates, limited as a call is: a start function is the guest's code too.
     pub(crate) async fn start(start: Start, verdict: &Verdict) -> Result<Self, CallError> {
-        let mut store = Store::new(start.pre.engine(), start.state);
-        store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(HOST_CALL_BYTES);
-        store.epoch_deadline_callback(on_tick);
         let pre = start.pre;
+        let mut store = new_store(&pre, start.state);
         let instance = limited(&mut store, verdict, move |store| {
-            Box::pin(async move { pre.instantiate_async(store).await })
+            Box::pin(async move { instantiate(store, &pre).await })
         })
         .await?;
         Ok(Self {
@@ -88,11 +103,12 @@ where
     let meter = Arc::clone(&store.data().meter);
     let call = Metered::new(meter, run(store));
     let ended = tokio::time::timeout(verdict.wall(), call).await;
+    let state = store.data();
     match ended {
-        Err(_) => Err(verdict.limit(Limit::WallClock)),
-        Ok(Err(_)) => Err(verdict.limit(Limit::Cpu)),
-        Ok(Ok(Err(error))) => Err(verdict.of(&error, store.data())),
         Ok(Ok(Ok(result))) => Ok(result),
+        Err(_) => Err(verdict.during(state).limit(Limit::WallClock)),
+        Ok(Err(_)) => Err(verdict.during(state).limit(Limit::Cpu)),
+        Ok(Ok(Err(error))) => Err(verdict.during(state).of(&error, state)),
     }
 }
 
@@ -188,7 +204,8 @@ impl Session {
 
 impl PluginCode {
     /// Makes an instance, calls one function of it, and drops it. Waits for a slot of the
-    /// outer depth.
+    /// outer depth. Starting counts towards the call's limits; a failure before the
+    /// function was entered names the call `start`.
     pub async fn call_once<R, F>(
         self: &Arc<Self>,
         name: &str,
@@ -202,14 +219,22 @@ impl PluginCode {
             + Send
             + 'static,
     {
-        let (starting, calling) = (self.verdict("start"), self.verdict(name));
-        let slot = self.call_slot(&calling.callee).await?;
+        let verdict = self.verdict(name);
+        let slot = self.call_slot(&verdict.callee).await?;
         let start = self.new_instance(context, extensions, slot).await?;
         self.threads()
             .run(async move {
-                let live = Live::start(start, &starting).await?;
-                let (_, result) = live.call(&calling, run).await?;
-                Ok(result)
+                // Dropped in reverse: the instance goes before its slot.
+                let Start { pre, state, slot } = start;
+                let _slot = slot;
+                let mut store = new_store(&pre, state);
+                limited(&mut store, &verdict, move |store| {
+                    Box::pin(async move {
+                        let instance = instantiate(store, &pre).await?;
+                        run(store, &instance).await
+                    })
+                })
+                .await
             })
             .await
             .map_err(|error| self.verdict(name).host(error))?

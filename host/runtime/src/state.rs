@@ -49,6 +49,8 @@ pub struct State {
     pub(crate) limiter: MemoryLimiter,
     pub(crate) meter: Arc<Meter>,
     pub(crate) stop: Option<Stop>,
+    /// Until the instance is made.
+    pub(crate) starting: bool,
     /// When this call was first seen to be cancelled.
     pub(crate) cancelled_at: Option<Instant>,
     deadline: Option<Instant>,
@@ -84,6 +86,7 @@ impl State {
             limiter: MemoryLimiter::new(memory),
             meter: Arc::default(),
             stop: None,
+            starting: true,
             cancelled_at: None,
             deadline: None,
             calls: 0,
@@ -117,7 +120,7 @@ impl State {
             .map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Which call of this instance is going on, from 1; starting it is the first.
+    /// Which call of this instance is going on; every call has another number.
     pub fn call_number(&self) -> u64 {
         self.calls
     }

@@ -38,6 +38,15 @@ impl Verdict {
         Duration::from_millis(u64::from(self.limits.wall_ms))
     }
 
+    /// The same, for what is going on in the instance: its start, or the call.
+    pub(crate) fn during(&self, state: &State) -> Self {
+        let mut verdict = self.clone();
+        if state.starting {
+            "start".clone_into(&mut verdict.callee.call);
+        }
+        verdict
+    }
+
     pub(crate) fn limit(&self, limit: Limit) -> CallError {
         let allowed = match limit {
             Limit::Memory => format!("{} MiB", self.limits.memory_mib),
