@@ -1,2 +1,33 @@
-//! .
-fn main() {}
+//! `cofferdam`: the command line, and the place where the parts are put together.
+//!
+//! Each command is a module of [`commands`] and returns how the program ends. What people
+//! read goes to standard output, progress and errors to standard error, so that a pipe
+//! gets only the answer; `--output json` gives the same facts for programs.
+//!
+//! Exit codes are in [`exit`] and `docs/exit-codes.md`.
+
+mod cli;
+mod commands;
+mod config;
+mod exit;
+mod host;
+mod progress;
+mod render;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::failed(&anyhow::Error::new(error).context("cannot start")),
+    };
+    match runtime.block_on(commands::run(cli)) {
+        Ok(code) => code,
+        Err(error) => exit::failed(&error),
+    }
+}

@@ -19,7 +19,9 @@ pub enum MigrateError {
     #[error(transparent)]
     Plugin(#[from] CallError),
     /// No plugin of a kind is there at all.
-    #[error("no {kind} plugin is loaded; run `cofferdam plugin list` to see which were refused and why")]
+    #[error(
+        "no {kind} plugin is loaded; run `cofferdam plugin list` to see which were refused and why"
+    )]
     NoPlugins {
         /// Which kind is missing.
         kind: &'static str,
@@ -43,7 +45,10 @@ pub enum MigrateError {
         reason: String,
     },
     /// Nothing on the disks is an operating system that an inspector knows.
-    #[error("no operating system was found{}; what the disks hold: {seen}", notes_suffix(notes))]
+    #[error(
+        "no operating system was found{}; what the disks hold: {seen}",
+        notes_suffix(notes)
+    )]
     NoOperatingSystem {
         /// Each device and what it holds.
         seen: String,
@@ -83,7 +88,9 @@ pub enum MigrateError {
         changes: Vec<String>,
     },
     /// The same inputs gave other edits than the plan shows.
-    #[error("carrying out the plan again gave another result (digest {found}, planned {planned}); a plugin is not deterministic, nothing was written")]
+    #[error(
+        "carrying out the plan again gave another result (digest {found}, planned {planned}); a plugin is not deterministic, nothing was written"
+    )]
     PlanNotReproduced {
         /// The plan's edits digest.
         planned: String,

@@ -209,9 +209,9 @@ impl Model {
     async fn regular(&mut self, path: &str) -> Result<(Place, NodeId, Content), Error> {
         let place = self.resolve(path, true).await?;
         let id = place.existing()?;
-        let content = self
-            .content(id)
-            .map_err(|error| Error::new(error.code, format!("{}: {}", place.path, error.message)))?;
+        let content = self.content(id).map_err(|error| {
+            Error::new(error.code, format!("{}: {}", place.path, error.message))
+        })?;
         Ok((place, id, content))
     }
 
@@ -222,8 +222,7 @@ impl Model {
     ) -> Result<Option<Recorded>, Error> {
         check_size(&bytes)?;
         let (place, id, before) = self.regular(path).await?;
-        if before.len() == bytes.len() as u64
-            && self.read(&before, 0, before.len()).await? == bytes
+        if before.len() == bytes.len() as u64 && self.read(&before, 0, before.len()).await? == bytes
         {
             return Ok(None);
         }
@@ -395,7 +394,9 @@ impl Model {
         attributes: Attributes,
     ) -> Result<Option<Recorded>, Error> {
         if target.is_empty() || target.contains('\0') {
-            return Err(Error::invalid("a link's target is neither empty nor holds a NUL"));
+            return Err(Error::invalid(
+                "a link's target is neither empty nor holds a NUL",
+            ));
         }
         let (place, id) = self.make(path, FileKind::Symlink, &attributes).await?;
         let node = self.node_mut(id)?;
@@ -415,9 +416,9 @@ impl Model {
     ) -> Result<Option<Recorded>, Error> {
         let source = self.resolve(existing, false).await?;
         let id = source.existing()?;
-        let content = self.content(id).map_err(|_| {
-            Error::invalid(format!("{} is not a regular file", source.path))
-        })?;
+        let content = self
+            .content(id)
+            .map_err(|_| Error::invalid(format!("{} is not a regular file", source.path)))?;
         let place = self.vacant(path).await?;
         self.same_tree(id, place.parent, &place.path)?;
         self.enter(&place, id)?;
@@ -470,7 +471,10 @@ impl Model {
             }
             self.drop_name(replaced)?;
         } else if target.name.is_empty() || target.name.len() > LONGEST_NAME {
-            return Err(Error::invalid(format!("{:?} is not a fit name", target.name)));
+            return Err(Error::invalid(format!(
+                "{:?} is not a fit name",
+                target.name
+            )));
         }
         let content = self.content(id).ok();
         self.node_mut(source.parent)?
@@ -590,7 +594,10 @@ fn check_size(bytes: &[u8]) -> Result<(), Error> {
     if bytes.len() > MOST_BYTES {
         return Err(Error::new(
             ErrorCode::Limit,
-            format!("{} bytes are more than the 16 MiB that one edit carries", bytes.len()),
+            format!(
+                "{} bytes are more than the 16 MiB that one edit carries",
+                bytes.len()
+            ),
         ));
     }
     Ok(())

@@ -507,10 +507,7 @@ impl Model {
 ///
 /// # Errors
 /// What the session says.
-pub(crate) async fn list_all(
-    session: &dyn FileTree,
-    path: &str,
-) -> Result<Vec<Entry>, CallError> {
+pub(crate) async fn list_all(session: &dyn FileTree, path: &str) -> Result<Vec<Entry>, CallError> {
     let mut entries = Vec::new();
     let mut cursor = String::new();
     loop {

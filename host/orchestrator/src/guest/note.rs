@@ -53,7 +53,10 @@ impl Notes {
 
     /// All so far.
     pub fn all(&self) -> Vec<Note> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

@@ -56,7 +56,9 @@ impl Model {
             return Err(Error::invalid(format!("{path:?} is not an absolute path")));
         }
         if path.len() > LONGEST_PATH || path.contains('\0') {
-            return Err(Error::invalid("the path is longer than 4096 bytes or holds a NUL"));
+            return Err(Error::invalid(
+                "the path is longer than 4096 bytes or holds a NUL",
+            ));
         }
         let mut ahead = components(path);
         let mut behind: Vec<(String, NodeId)> = Vec::new();
@@ -68,7 +70,7 @@ impl Model {
             }
             let directory = behind.last().map_or(start, |(_, id)| *id);
             if !self.is_directory(directory) {
-                return Err(Error::invalid(format!(
+                return Err(Error::not_found(format!(
                     "{} is not a directory",
                     path_of(&behind)
                 )));

@@ -61,7 +61,9 @@ impl Trees for GuestTrees {
     async fn read_device(&self, device: u32, offset: u64, length: u32) -> Result<Vec<u8>, Error> {
         let size = self.raw.info(device)?.size;
         let left = size.saturating_sub(offset);
-        let length = length.min(MOST_RAW).min(u32::try_from(left).unwrap_or(u32::MAX));
+        let length = length
+            .min(MOST_RAW)
+            .min(u32::try_from(left).unwrap_or(u32::MAX));
         if length == 0 {
             return Ok(Vec::new());
         }
@@ -155,7 +157,9 @@ impl InspectorFindings {
         if device < self.device_count {
             return Ok(());
         }
-        Err(Error::invalid(format!("there is no device number {device}")))
+        Err(Error::invalid(format!(
+            "there is no device number {device}"
+        )))
     }
 }
 
@@ -164,7 +168,9 @@ fn check_path(path: &str) -> Result<(), Error> {
     if fine {
         return Ok(());
     }
-    Err(Error::invalid(format!("{path:?} is not an absolute path without `..`")))
+    Err(Error::invalid(format!(
+        "{path:?} is not an absolute path without `..`"
+    )))
 }
 
 impl Findings for InspectorFindings {

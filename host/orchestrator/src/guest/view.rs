@@ -6,9 +6,7 @@ use super::note::{Note, Notes};
 use async_trait::async_trait;
 use cofferdam_contract::failure::CallError;
 use cofferdam_contract::services::{Edits, View};
-use cofferdam_contract::types::{
-    Attributes, Error, ErrorCode, Metadata, Page, Severity, Space,
-};
+use cofferdam_contract::types::{Attributes, Error, ErrorCode, Metadata, Page, Severity, Space};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
@@ -134,7 +132,13 @@ impl View for FixerView {
 #[async_trait]
 impl Edits for FixerView {
     async fn write(&self, path: &str, content: Vec<u8>, reason: &str) -> Result<(), Error> {
-        let recorded = self.planned.model.lock().await.edit_write(path, content).await?;
+        let recorded = self
+            .planned
+            .model
+            .lock()
+            .await
+            .edit_write(path, content)
+            .await?;
         self.record(reason, recorded).await
     }
 
@@ -151,7 +155,13 @@ impl Edits for FixerView {
     }
 
     async fn append(&self, path: &str, content: Vec<u8>, reason: &str) -> Result<(), Error> {
-        let recorded = self.planned.model.lock().await.edit_append(path, content).await?;
+        let recorded = self
+            .planned
+            .model
+            .lock()
+            .await
+            .edit_append(path, content)
+            .await?;
         self.record(reason, recorded).await
     }
 
@@ -184,7 +194,13 @@ impl Edits for FixerView {
     }
 
     async fn rename(&self, from: &str, to: &str, reason: &str) -> Result<(), Error> {
-        let recorded = self.planned.model.lock().await.edit_rename(from, to).await?;
+        let recorded = self
+            .planned
+            .model
+            .lock()
+            .await
+            .edit_rename(from, to)
+            .await?;
         self.record(reason, recorded).await
     }
 
@@ -206,7 +222,13 @@ impl Edits for FixerView {
     }
 
     async fn link(&self, existing: &str, path: &str, reason: &str) -> Result<(), Error> {
-        let recorded = self.planned.model.lock().await.edit_link(existing, path).await?;
+        let recorded = self
+            .planned
+            .model
+            .lock()
+            .await
+            .edit_link(existing, path)
+            .await?;
         self.record(reason, recorded).await
     }
 

@@ -221,9 +221,15 @@ mod tests {
     fn every_change_is_named_alone() {
         type Change = fn(&mut Binding);
         let cases: [(Change, &str); 7] = [
-            (|b| b.source[0].sha256 = "ac".to_owned(), "the source file a.vmdk changed"),
+            (
+                |b| b.source[0].sha256 = "ac".to_owned(),
+                "the source file a.vmdk changed",
+            ),
             (|b| b.source.clear(), "no longer has the file a.vmdk"),
-            (|b| b.plugins[0].digest = "bc".to_owned(), "plugin fstab changed"),
+            (
+                |b| b.plugins[0].digest = "bc".to_owned(),
+                "plugin fstab changed",
+            ),
             (|b| b.plugins.clear(), "plugin fstab is no longer loaded"),
             (
                 |b| {
@@ -235,7 +241,8 @@ mod tests {
             ),
             (
                 |b| {
-                    b.settings.insert("fstab".to_owned(), serde_json::json!({"mode": "noop"}));
+                    b.settings
+                        .insert("fstab".to_owned(), serde_json::json!({"mode": "noop"}));
                 },
                 "the settings of plugin fstab changed",
             ),

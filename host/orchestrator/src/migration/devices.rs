@@ -6,9 +6,7 @@ use crate::MigrateError;
 use crate::guest::{Note, Notes};
 use async_trait::async_trait;
 use cofferdam_contract::services::Devices;
-use cofferdam_contract::types::{
-    BlockDevice, DeviceInfo, Error, Extent, ExtentKind, Severity,
-};
+use cofferdam_contract::types::{BlockDevice, DeviceInfo, Error, Extent, ExtentKind, Severity};
 use cofferdam_disk::{Image, Slice, partition};
 use std::sync::Arc;
 
@@ -80,7 +78,9 @@ fn old_names(disk: usize, partition: Option<u32>) -> Vec<String> {
         letters.insert(0, char::from(b'a' + u8::try_from(digit).unwrap_or(0)));
         left = (left - 1) / 26;
     }
-    let suffix = partition.map(|number| number.to_string()).unwrap_or_default();
+    let suffix = partition
+        .map(|number| number.to_string())
+        .unwrap_or_default();
     let nvme_suffix = partition
         .map(|number| format!("p{number}"))
         .unwrap_or_default();
@@ -225,12 +225,24 @@ mod tests {
 
     #[test]
     fn disks_are_lettered_as_linux_letters_them() {
-        for (disk, expected) in [(0, "/dev/sda"), (25, "/dev/sdz"), (26, "/dev/sdaa"), (701, "/dev/sdzz"), (702, "/dev/sdaaa")] {
+        for (disk, expected) in [
+            (0, "/dev/sda"),
+            (25, "/dev/sdz"),
+            (26, "/dev/sdaa"),
+            (701, "/dev/sdzz"),
+            (702, "/dev/sdaaa"),
+        ] {
             assert_eq!(old_names(disk, None)[0], expected);
         }
         assert_eq!(
             old_names(1, Some(3)),
-            ["/dev/sdb3", "/dev/hdb3", "/dev/xvdb3", "/dev/vdb3", "/dev/nvme1n1p3"]
+            [
+                "/dev/sdb3",
+                "/dev/hdb3",
+                "/dev/xvdb3",
+                "/dev/vdb3",
+                "/dev/nvme1n1p3"
+            ]
         );
     }
 }

@@ -125,7 +125,10 @@ impl SourceFolder for Folder {
         if files.len() > MOST_FILES {
             return Err(Error::new(
                 ErrorCode::Limit,
-                format!("the folder holds {} files, more than {MOST_FILES}", files.len()),
+                format!(
+                    "the folder holds {} files, more than {MOST_FILES}",
+                    files.len()
+                ),
             )
             .with_hint("move the machine's files to a folder of their own"));
         }
@@ -195,7 +198,9 @@ impl Machine for Recorder {
 
     fn set_firmware(&self, firmware: &str) -> Result<(), Error> {
         if !["bios", "uefi"].contains(&firmware) {
-            return Err(Error::invalid(format!("{firmware:?} is neither bios nor uefi")));
+            return Err(Error::invalid(format!(
+                "{firmware:?} is neither bios nor uefi"
+            )));
         }
         self.machine().firmware = Some(firmware.to_owned());
         Ok(())

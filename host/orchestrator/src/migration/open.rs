@@ -199,7 +199,11 @@ fn answered(
     let kind = device.kind.as_deref().unwrap_or("file system");
     notes.add(Note::host(
         Severity::Warn,
-        format!("{} ({kind}) {what}: {}", devices::shown(device), error.message),
+        format!(
+            "{} ({kind}) {what}: {}",
+            devices::shown(device),
+            error.message
+        ),
     ));
     Ok(())
 }

@@ -125,7 +125,11 @@ impl Plan {
     /// Names of the new disks, in order: the machine's name, with a Linux-like letter where
     /// there are several.
     pub fn disk_names(&self) -> Vec<String> {
-        disk_names(&self.machine.name, self.results.len(), &self.binding.target.format)
+        disk_names(
+            &self.machine.name,
+            self.results.len(),
+            &self.binding.target.format,
+        )
     }
 
     /// Reads a plan file and checks that it is whole: its digests must be those of its
@@ -179,7 +183,8 @@ pub fn disk_names(machine: &str, count: usize, format: &str) -> Vec<String> {
     }
     (0..count)
         .map(|number| {
-            let letter = char::from(b'a'.saturating_add(u8::try_from(number).unwrap_or(25).min(25)));
+            let letter =
+                char::from(b'a'.saturating_add(u8::try_from(number).unwrap_or(25).min(25)));
             if number < 26 {
                 format!("{machine}-sd{letter}.{format}")
             } else {

@@ -171,6 +171,9 @@ fn host_read(path: &str, error: &Error) -> CallError {
             plugin: "cofferdam".to_owned(),
             call: "rehearse".to_owned(),
         },
-        reason: format!("the new content of {path} cannot be read: {}", error.message),
+        reason: format!(
+            "the new content of {path} cannot be read: {}",
+            error.message
+        ),
     }
 }

@@ -53,9 +53,16 @@ impl Report {
     fn render(&self, out: &mut String) -> std::fmt::Result {
         let plan = &self.plan;
         writeln!(out, "# Migration of {}\n", plan.machine.name)?;
-        writeln!(out, "{} from `{}`.\n", plan.guest.operating_system.name, plan.source)?;
+        writeln!(
+            out,
+            "{} from `{}`.\n",
+            plan.guest.operating_system.name, plan.source
+        )?;
         writeln!(out, "## New disks\n")?;
-        writeln!(out, "| file | format | size of the disk | size of the file |")?;
+        writeln!(
+            out,
+            "| file | format | size of the disk | size of the file |"
+        )?;
         writeln!(out, "|---|---|---|---|")?;
         for disk in &self.disks {
             writeln!(
@@ -109,11 +116,19 @@ impl Report {
         }
         writeln!(out, "## Source\n")?;
         for file in &plan.binding.source {
-            writeln!(out, "- `{}`, {} bytes, sha256 `{}`", file.name, file.size, file.sha256)?;
+            writeln!(
+                out,
+                "- `{}`, {} bytes, sha256 `{}`",
+                file.name, file.size, file.sha256
+            )?;
         }
         writeln!(out, "\n## Plugins\n")?;
         for plugin in &plan.binding.plugins {
-            writeln!(out, "- {} {}, sha256 `{}`", plugin.id, plugin.version, plugin.digest)?;
+            writeln!(
+                out,
+                "- {} {}, sha256 `{}`",
+                plugin.id, plugin.version, plugin.digest
+            )?;
         }
         writeln!(out, "\n## Timings\n")?;
         for (stage, milliseconds) in &self.timings {

@@ -99,7 +99,12 @@ impl Request {
         let plugins = &self.plugins;
         let mut all: Vec<&dyn Plugin> = Vec::new();
         all.extend(plugins.sources.iter().map(|p| p.as_ref() as &dyn Plugin));
-        all.extend(plugins.filesystems.iter().map(|p| p.as_ref() as &dyn Plugin));
+        all.extend(
+            plugins
+                .filesystems
+                .iter()
+                .map(|p| p.as_ref() as &dyn Plugin),
+        );
         all.extend(plugins.inspectors.iter().map(|p| p.as_ref() as &dyn Plugin));
         all.extend(plugins.fixers.iter().map(|p| p.as_ref() as &dyn Plugin));
         all

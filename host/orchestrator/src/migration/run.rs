@@ -372,7 +372,10 @@ impl Output {
         // A report whose disks are all there belongs to a finished migration.
         if let Ok(bytes) = std::fs::read(folder.join("report.json"))
             && let Ok(report) = serde_json::from_slice::<Report>(&bytes)
-            && report.disks.iter().all(|disk| folder.join(&disk.file).exists())
+            && report
+                .disks
+                .iter()
+                .all(|disk| folder.join(&disk.file).exists())
         {
             return Err(exists(folder.join("report.json")));
         }

@@ -95,7 +95,9 @@ impl Comparison<'_> {
         let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         for path in paths {
             let (old, new) = (before.get(path), after.get(path));
-            let known = old.and_then(|old| touched.get(&(self.tree, old.inode))).copied();
+            let known = old
+                .and_then(|old| touched.get(&(self.tree, old.inode)))
+                .copied();
             match (old, new) {
                 (Some(old), Some(new)) if old.inode == new.inode => match known {
                     Some(node) => self.as_planned(path, node, new).await?,
@@ -150,14 +152,16 @@ impl Comparison<'_> {
             .and_then(|id| self.model.node(id).ok())
             .is_some_and(|node| !node.entries.is_empty());
         let mut old = old.clone();
-        let mut new = new.clone();
         old.accessed = new.accessed;
         if entries_edited {
             (old.modified, old.changed) = (new.modified, new.changed);
             (old.size, old.links) = (new.size, new.links);
         }
-        if old != new {
-            self.differs(path, format!("changed from {old:?} to {new:?}, and nobody planned it"));
+        if old != *new {
+            self.differs(
+                path,
+                format!("changed from {old:?} to {new:?}, and nobody planned it"),
+            );
         }
     }
 
@@ -177,8 +181,16 @@ impl Comparison<'_> {
         }
         let is_directory = wanted.kind == FileKind::Directory;
         let facts = [
-            ("kind", format!("{:?}", wanted.kind), format!("{:?}", found.kind)),
-            ("mode", format!("{:o}", wanted.mode), format!("{:o}", found.mode)),
+            (
+                "kind",
+                format!("{:?}", wanted.kind),
+                format!("{:?}", found.kind),
+            ),
+            (
+                "mode",
+                format!("{:o}", wanted.mode),
+                format!("{:o}", found.mode),
+            ),
             ("owner", wanted.owner.to_string(), found.owner.to_string()),
             ("group", wanted.group.to_string(), found.group.to_string()),
         ];

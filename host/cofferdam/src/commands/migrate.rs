@@ -1,0 +1,253 @@
+//! `cofferdam migrate`.
+
+use crate::cli::{Cli, Migrate, Output};
+use crate::config::Config;
+use crate::exit::NotApproved;
+use crate::host;
+use crate::progress::{Watcher, cancel_on_interrupt};
+use crate::render::{bytes, json, safe};
+use anyhow::{Context, Result, bail};
+use cofferdam_capabilities::plugins::LoadedPlugins;
+use cofferdam_contract::types::{Severity, Timestamp};
+use cofferdam_orchestrator::migration::request::Target;
+use cofferdam_orchestrator::migration::run::{Output as OutputFolder, apply};
+use cofferdam_orchestrator::migration::{Plan, Rehearsed, Report, Request, plan, reproduce};
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Plans, shows, asks, applies.
+pub async fn run(command: &Migrate, cli: &Cli, config: &Config) -> Result<ExitCode> {
+    let saved = command.apply.as_deref().map(Plan::read).transpose()?;
+    if let Some(file) = &command.plan {
+        check_plan_target(file)?;
+    }
+    let loaded = host::load(cli, config)?;
+    for refused in &loaded.refused {
+        eprintln!(
+            "warning: plugin {} is not loaded: {}",
+            refused.path.display(),
+            safe(&refused.reason.to_string())
+        );
+    }
+    let watcher = Watcher::new();
+    let request = request(command, config, saved.as_ref(), loaded, &watcher)?;
+    let outcome = carry_out(command, cli.output, saved, &request, &watcher).await;
+    watcher.finish();
+    outcome
+}
+
+async fn carry_out(
+    command: &Migrate,
+    output: Output,
+    saved: Option<Plan>,
+    request: &Request,
+    watcher: &Watcher,
+) -> Result<ExitCode> {
+    // A folder that cannot take the result is better found before the work than after.
+    let early = match (&command.out, &saved) {
+        (Some(out), Some(saved)) => Some(OutputFolder::prepare(out, &saved.disk_names())?),
+        _ => None,
+    };
+    let rehearsed = match &saved {
+        Some(saved) => reproduce(request, saved).await?,
+        None => plan(request).await?,
+    };
+    watcher.finish();
+    if let Some(file) = &command.plan {
+        rehearsed.plan.write(file)?;
+        match output {
+            Output::Json => json(&rehearsed.plan)?,
+            Output::Text => {
+                show(&rehearsed.plan);
+                println!("\nplan written to {}", file.display());
+            }
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Some(out) = &command.out else {
+        bail!("name the folder for the new disk with --out");
+    };
+    if output == Output::Text {
+        show(&rehearsed.plan);
+    }
+    let folder = match early {
+        Some(folder) => folder,
+        None => {
+            if !command.yes {
+                approve(output)?;
+            }
+            OutputFolder::prepare(out, &rehearsed.plan.disk_names())?
+        }
+    };
+    finish(rehearsed, request, folder, out, command.threads, output).await
+}
+
+async fn finish(
+    rehearsed: Rehearsed,
+    request: &Request,
+    folder: OutputFolder,
+    out: &Path,
+    threads: usize,
+    output: Output,
+) -> Result<ExitCode> {
+    let report = apply(rehearsed, request, folder, threads).await?;
+    match output {
+        Output::Json => json(&report)?,
+        Output::Text => show_report(&report, out),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A plan may replace a plan, but nothing else: the argument may be a mistyped disk.
+fn check_plan_target(file: &Path) -> Result<()> {
+    if file.exists() && Plan::read(file).is_err() {
+        bail!(
+            "{} exists and is not a plan; it is left alone, choose another name",
+            file.display()
+        );
+    }
+    Ok(())
+}
+
+fn request(
+    command: &Migrate,
+    config: &Config,
+    saved: Option<&Plan>,
+    loaded: LoadedPlugins,
+    watcher: &Arc<Watcher>,
+) -> Result<Request> {
+    let bound = saved.map(|plan| &plan.binding);
+    let time = match (bound, &command.plan_time) {
+        (Some(bound), _) => parse_time(&bound.time)?,
+        (None, Some(time)) => parse_time(time)?,
+        (None, None) => SystemTime::now(),
+    };
+    let seconds = time
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    let compression = command
+        .compress
+        .or_else(|| bound.and_then(|bound| bound.target.compression));
+    let format = command
+        .to
+        .clone()
+        .or_else(|| bound.map(|bound| bound.target.format.clone()))
+        .unwrap_or_else(|| "qcow2".to_owned());
+    if compression.is_some() && format != "qcow2" {
+        bail!("only qcow2 can be compressed; leave --compress out or use --to qcow2");
+    }
+    let source = match (&command.source, saved) {
+        (Some(source), _) => source.clone(),
+        (None, Some(saved)) => PathBuf::from(&saved.source),
+        (None, None) => bail!("name the machine's disk"),
+    };
+    Ok(Request {
+        source,
+        target: Target {
+            format,
+            compression,
+            disk_bus: command.disk_bus.clone(),
+            nic_model: "virtio-net".to_owned(),
+        },
+        plugins: loaded.set,
+        settings: config.settings(&command.set)?,
+        time: Timestamp {
+            seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
+            nanoseconds: 0,
+        },
+        observer: Arc::clone(watcher) as _,
+        cancel: cancel_on_interrupt(),
+        scratch: command.scratch.clone().unwrap_or_else(std::env::temp_dir),
+    })
+}
+
+fn parse_time(text: &str) -> Result<SystemTime> {
+    humantime::parse_rfc3339(text)
+        .with_context(|| format!("{text:?} is not a time like 2026-01-31T12:00:00Z"))
+}
+
+fn approve(output: Output) -> Result<()> {
+    let asked = output == Output::Text && std::io::stdin().is_terminal();
+    if !asked {
+        return Err(NotApproved.into());
+    }
+    print!("\nApply this plan? [y/N] ");
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    if ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
+        return Ok(());
+    }
+    Err(NotApproved.into())
+}
+
+fn show(plan: &Plan) {
+    println!("source:  {}", safe(&plan.source));
+    for file in &plan.binding.source {
+        println!(
+            "         {} ({} bytes, sha256 {})",
+            safe(&file.name),
+            file.size,
+            file.sha256
+        );
+    }
+    let os = &plan.guest.operating_system;
+    println!("guest:   {} {}", safe(&os.name), safe(&os.architecture));
+    for kernel in &plan.guest.kernels {
+        println!("         kernel {}", safe(&kernel.version));
+    }
+    println!(
+        "target:  {} on {}",
+        plan.disk_names().join(", "),
+        plan.binding.target.disk_bus
+    );
+    if !plan.notes.is_empty() {
+        println!("\nnotes:");
+    }
+    for note in &plan.notes {
+        let severity = match note.severity {
+            Severity::Info => "info",
+            Severity::Warn => "warning",
+            Severity::Block => "blocked",
+        };
+        println!("  {severity}: {}", safe(&note.to_string()));
+    }
+    println!("\n{} edits, rehearsed on an overlay:", plan.edits.len());
+    for change in &plan.changes {
+        println!("\n{}", console::style(safe(&change.path)).bold());
+        for edit in change.edits.iter().filter_map(|n| plan.edits.get(*n)) {
+            println!("  {}: {}", edit.fixer, safe(&edit.reason));
+        }
+        if let Some(summary) = &change.summary {
+            println!("  {}", safe(summary));
+        }
+        for line in change.diff.iter().flat_map(|diff| diff.lines()) {
+            let line = safe(line);
+            let styled = match line.chars().next() {
+                Some('+') => console::style(line).green(),
+                Some('-') => console::style(line).red(),
+                Some('@') => console::style(line).cyan(),
+                _ => console::style(line),
+            };
+            println!("    {styled}");
+        }
+    }
+    println!("\ndigest of edits and result: {}", plan.edits_digest);
+}
+
+fn show_report(report: &Report, out: &Path) {
+    println!();
+    for disk in &report.disks {
+        println!(
+            "{}: {} of disk in {} of file",
+            out.join(&disk.file).display(),
+            bytes(disk.virtual_size),
+            bytes(disk.file_size)
+        );
+    }
+    println!("report: {}", out.join("report.md").display());
+}

@@ -1,0 +1,194 @@
+//! `cofferdam plugin list` and `inspect`.
+
+use super::plugin_build;
+use crate::cli::{Cli, Output, Plugin};
+use crate::config::Config;
+use crate::host::plugin_folders;
+use crate::render::{bytes, json, safe};
+use anyhow::{Context, Result};
+use cofferdam_contract::kinds::Kind;
+use cofferdam_contract::manifest::Limits;
+use cofferdam_contract::order::sequence;
+use cofferdam_runtime::{Inspection, PluginFile, PluginFolder};
+use serde::Serialize;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Does a `plugin` command.
+pub async fn run(command: &Plugin, cli: &Cli) -> Result<ExitCode> {
+    match command {
+        Plugin::List => list(cli),
+        Plugin::Inspect { file } => inspect(file, cli.output),
+        Plugin::Build { folder, out } => plugin_build::run(folder, out.as_deref(), cli.output),
+    }
+}
+
+#[derive(Serialize)]
+struct Listed {
+    plugins: Vec<ListedPlugin>,
+    refused: Vec<ListedRefusal>,
+}
+
+#[derive(Serialize)]
+struct ListedPlugin {
+    id: String,
+    kind: Kind,
+    version: String,
+    summary: String,
+    digest: String,
+    file: String,
+}
+
+#[derive(Serialize)]
+struct ListedRefusal {
+    file: String,
+    reason: String,
+}
+
+fn list(cli: &Cli) -> Result<ExitCode> {
+    let config = Config::read(cli.config.as_deref())?;
+    let folders = plugin_folders(cli, &config);
+    let found = PluginFolder::scan(&folders);
+    let listed = Listed {
+        plugins: in_order(&found.plugins)?,
+        refused: found
+            .refused
+            .iter()
+            .map(|refused| ListedRefusal {
+                file: refused.path.display().to_string(),
+                reason: refused.reason.to_string(),
+            })
+            .collect(),
+    };
+    if cli.output == Output::Json {
+        json(&listed)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if listed.plugins.is_empty() {
+        let places: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
+        if places.is_empty() {
+            println!("no plugins: there is no plugin folder; name one with --plugins FOLDER");
+        } else {
+            println!("no plugins in {}", places.join(", "));
+        }
+    } else {
+        println!(
+            "{:<12}  {:<14}  {:<9}  {:<12}  summary",
+            "kind", "id", "version", "digest"
+        );
+    }
+    for plugin in &listed.plugins {
+        let short: String = plugin.digest.chars().take(12).collect();
+        println!(
+            "{:<12}  {:<14}  {:<9}  {short}  {}",
+            plugin.kind.to_string(),
+            plugin.id,
+            plugin.version,
+            safe(&plugin.summary)
+        );
+    }
+    if !listed.refused.is_empty() {
+        println!("\nrefused:");
+    }
+    for refused in &listed.refused {
+        println!("  {}: {}", safe(&refused.file), safe(&refused.reason));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// By kind, and in each kind as they run.
+fn in_order(plugins: &[PluginFile]) -> Result<Vec<ListedPlugin>> {
+    let mut listed = Vec::new();
+    for kind in Kind::ALL {
+        let own: Vec<&PluginFile> = plugins
+            .iter()
+            .filter(|plugin| plugin.inspection.kind == kind)
+            .collect();
+        let manifests: Vec<_> = own
+            .iter()
+            .map(|plugin| &plugin.inspection.manifest)
+            .collect();
+        for id in sequence(&manifests)? {
+            let Some(plugin) = own.iter().find(|p| p.inspection.manifest.id == id) else {
+                continue;
+            };
+            listed.push(ListedPlugin {
+                id,
+                kind,
+                version: plugin.inspection.manifest.version.clone(),
+                summary: plugin.inspection.manifest.summary.clone(),
+                digest: plugin.inspection.digest.clone(),
+                file: plugin.path.display().to_string(),
+            });
+        }
+    }
+    Ok(listed)
+}
+
+fn inspect(file: &Path, output: Output) -> Result<ExitCode> {
+    let plugin = PluginFile::read(file)
+        .with_context(|| format!("{} is no plugin for this host", file.display()))?;
+    let inspection = &plugin.inspection;
+    if output == Output::Json {
+        json(inspection)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    describe(inspection);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(inspection: &Inspection) {
+    let manifest = &inspection.manifest;
+    println!("{} {} ({})", manifest.id, manifest.version, inspection.kind);
+    println!("  {}", safe(&manifest.summary));
+    println!(
+        "world:   cofferdam:plugin/{}@0.1.0",
+        inspection.kind.world()
+    );
+    println!("digest:  sha256:{}", inspection.digest);
+    println!("size:    {}", bytes(inspection.size));
+    println!("capabilities wanted:");
+    for import in &inspection.imports {
+        let inherent = inspection
+            .kind
+            .inherent_imports()
+            .contains(&import.as_str());
+        let note = if inherent { "  (of its world)" } else { "" };
+        println!("  {import}{note}");
+    }
+    if !inspection.wasi.is_empty() {
+        println!(
+            "  {} WASI interfaces, inert: no files, network, environment or clock",
+            inspection.wasi.len()
+        );
+    }
+    let Limits {
+        memory_mib,
+        cpu_ms,
+        wall_ms,
+    } = manifest.limits;
+    println!(
+        "limits:  {memory_mib} MiB memory, {cpu_ms} ms CPU and {wall_ms} ms wall clock a call"
+    );
+    let after = manifest.order.after.join(", ");
+    let before = manifest.order.before.join(", ");
+    if !after.is_empty() {
+        println!("after:   {after}");
+    }
+    if !before.is_empty() {
+        println!("before:  {before}");
+    }
+    let settings = manifest
+        .settings
+        .get("properties")
+        .and_then(|p| p.as_object());
+    for (name, schema) in settings.into_iter().flatten() {
+        let text = |key: &str| schema.get(key).map(ToString::to_string).unwrap_or_default();
+        println!(
+            "setting: {}.{name} (default {}): {}",
+            manifest.id,
+            text("default"),
+            safe(text("description").trim_matches('"'))
+        );
+    }
+}

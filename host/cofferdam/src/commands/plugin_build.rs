@@ -1,0 +1,162 @@
+//! `cofferdam plugin build`: a folder with `plugin.toml` becomes one component that carries
+//! its manifest.
+//!
+//! A Rust crate is built by cargo for wasm32-wasip2, optimised, whatever profiles its
+//! workspace has. Another language says its command in `[build]`. The contract travels
+//! inside this program and is laid out for that command, so that it needs no copy of it.
+
+use crate::cli::Output;
+use crate::render::{bytes, json};
+use anyhow::{Context, Result, bail};
+use cofferdam_contract::manifest::{Build, Manifest};
+use cofferdam_runtime::{Inspection, embed_manifest, inspect};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+/// The contract's packages in the order of their dependencies.
+const CONTRACT: [(&str, &str); 6] = [
+    ("types", include_str!("../../../../wit/types/types.wit")),
+    (
+        "runtime",
+        include_str!("../../../../wit/runtime/runtime.wit"),
+    ),
+    ("reply", include_str!("../../../../wit/reply/reply.wit")),
+    ("disk", include_str!("../../../../wit/disk/disk.wit")),
+    ("guest", include_str!("../../../../wit/guest/guest.wit")),
+    ("plugin", include_str!("../../../../wit/plugin/plugin.wit")),
+];
+
+/// Optimisation of plugins: one unit with link-time optimisation is a third smaller, and
+/// a sandboxed plugin that panics has nothing to unwind to.
+const OPTIMISED: [&str; 10] = [
+    "--config",
+    "profile.release.opt-level=3",
+    "--config",
+    "profile.release.lto=true",
+    "--config",
+    "profile.release.codegen-units=1",
+    "--config",
+    "profile.release.panic=\"abort\"",
+    "--config",
+    "profile.release.strip=true",
+];
+
+/// Builds the folder and writes the component.
+pub fn run(folder: &Path, out: Option<&Path>, output: Output) -> Result<ExitCode> {
+    let file = folder.join("plugin.toml");
+    let text = std::fs::read_to_string(&file)
+        .with_context(|| format!("cannot read {}; a plugin's folder has one", file.display()))?;
+    let manifest =
+        Manifest::parse(&text).with_context(|| format!("{} cannot be used", file.display()))?;
+    let scratch = tempfile::tempdir().context("no room for temporary files")?;
+    let component = match &manifest.build {
+        Some(build) => by_command(folder, build, scratch.path())?,
+        None if folder.join("Cargo.toml").exists() => by_cargo(folder)?,
+        None => bail!(
+            "{} has neither a Cargo.toml nor a [build] command in its plugin.toml; say there how it is built",
+            folder.display()
+        ),
+    };
+    let bytes = std::fs::read(&component)
+        .with_context(|| format!("the build left no {}", component.display()))?;
+    let finished = embed_manifest(&bytes, &manifest).context("the build's result is no plugin")?;
+    let inspection = inspect(&finished).context("the build's result is no plugin")?;
+    let target = out.map_or_else(
+        || PathBuf::from(format!("{}.wasm", manifest.id)),
+        Path::to_owned,
+    );
+    if let Some(parent) = target.parent() {
+        std::fs::create_dir_all(parent)
+            .with_context(|| format!("cannot make {}", parent.display()))?;
+    }
+    cofferdam_orchestrator::migration::report::write_whole(&target, &finished)?;
+    say(&inspection, &target, output)
+}
+
+fn say(inspection: &Inspection, target: &Path, output: Output) -> Result<ExitCode> {
+    if output == Output::Json {
+        json(inspection)?;
+    } else {
+        println!(
+            "{}: {} {} ({}), {}",
+            target.display(),
+            inspection.manifest.id,
+            inspection.manifest.version,
+            inspection.kind,
+            bytes(inspection.size)
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn by_command(folder: &Path, build: &Build, scratch: &Path) -> Result<PathBuf> {
+    let wit = scratch.join("wit");
+    for (package, text) in CONTRACT {
+        let place = wit.join(package);
+        std::fs::create_dir_all(&place)?;
+        std::fs::write(place.join(format!("{package}.wit")), text)?;
+    }
+    let component = scratch.join("component.wasm");
+    let filled: Vec<String> = build
+        .command
+        .iter()
+        .map(|word| {
+            word.replace("{output}", &component.to_string_lossy())
+                .replace("{wit}", &wit.to_string_lossy())
+        })
+        .collect();
+    let Some((program, arguments)) = filled.split_first() else {
+        bail!("the [build] command in plugin.toml is empty");
+    };
+    let status = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .stdout(Stdio::from(std::io::stderr()))
+        .status()
+        .with_context(|| format!("cannot run {program}; install it or put it on PATH"))?;
+    if !status.success() {
+        bail!("{program} failed ({status})");
+    }
+    Ok(component)
+}
+
+fn by_cargo(folder: &Path) -> Result<PathBuf> {
+    let manifest_path = folder.join("Cargo.toml");
+    let output = Command::new("cargo")
+        .args(["build", "--release", "--target", "wasm32-wasip2", "--lib"])
+        .args(["--message-format", "json-render-diagnostics"])
+        .args(OPTIMISED)
+        .arg("--manifest-path")
+        .arg(&manifest_path)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo; install Rust with rustup")?;
+    if !output.status.success() {
+        bail!("cargo failed; if it misses the target, run `rustup target add wasm32-wasip2`");
+    }
+    // The plugin's own library is the last artifact: everything else is built before it.
+    let messages = String::from_utf8_lossy(&output.stdout);
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| {
+            message
+                .get("reason")
+                .is_some_and(|r| r == "compiler-artifact")
+        })
+        .filter_map(|message| {
+            let files = message.get("filenames")?.as_array()?.clone();
+            files
+                .iter()
+                .filter_map(|file| file.as_str())
+                .find(|file| file.ends_with(".wasm"))
+                .map(PathBuf::from)
+        })
+        .next_back()
+        .with_context(|| {
+            format!(
+                "cargo built no component; {} needs crate-type = [\"cdylib\"]",
+                manifest_path.display()
+            )
+        })
+}

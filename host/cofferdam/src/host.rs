@@ -1,0 +1,46 @@
+//! The composition root: which plugins there are, and the runtime that runs them.
+
+use crate::cli::Cli;
+use crate::config::Config;
+use anyhow::{Context, Result};
+use cofferdam_capabilities::plugins::{LoadedPlugins, load_plugins};
+use cofferdam_runtime::{Options, PluginFolder};
+use std::path::PathBuf;
+
+/// The environment variable with plugin folders, separated as in `PATH`.
+const FOLDERS_VARIABLE: &str = "COFFERDAM_PLUGINS";
+
+/// The plugin folders in force: those of the command line, else of the environment, else of
+/// the configuration, else the user's and the installation's, as far as they exist.
+pub fn plugin_folders(cli: &Cli, config: &Config) -> Vec<PathBuf> {
+    if !cli.plugin_folders.is_empty() {
+        return cli.plugin_folders.clone();
+    }
+    if let Some(folders) = std::env::var_os(FOLDERS_VARIABLE) {
+        return std::env::split_paths(&folders)
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .collect();
+    }
+    if !config.plugin_folders.is_empty() {
+        return config.plugin_folders.clone();
+    }
+    let data = std::env::var_os("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share")));
+    let installed = std::env::current_exe()
+        .ok()
+        .and_then(|program| Some(program.parent()?.parent()?.join("plugins")));
+    data.map(|data| data.join("cofferdam/plugins"))
+        .into_iter()
+        .chain(installed)
+        .filter(|folder| folder.is_dir())
+        .collect()
+}
+
+/// Loads the plugins. What was refused is in the result.
+pub fn load(cli: &Cli, config: &Config) -> Result<LoadedPlugins> {
+    let folder = PluginFolder::scan(&plugin_folders(cli, config));
+    let runtime = cofferdam_capabilities::runtime(&Options::with_default_cache())
+        .context("the plugin runtime cannot start")?;
+    load_plugins(&runtime, folder).context("the plugins cannot be put in order")
+}

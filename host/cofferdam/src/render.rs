@@ -1,0 +1,37 @@
+//! What is shared by what is printed.
+
+use anyhow::Result;
+use serde::Serialize;
+
+/// A number of bytes for people: exact below a KiB, else to three digits.
+pub fn bytes(count: u64) -> String {
+    indicatif::BinaryBytes(count).to_string()
+}
+
+/// Prints a value as JSON.
+pub fn json(value: &impl Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// Text from outside, safe for a terminal: control characters but newline and tab are
+/// shown as escapes.
+pub fn safe(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' && c != '\t' {
+                c.escape_default().to_string()
+            } else {
+                c.to_string()
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_guest_cannot_talk_to_the_terminal() {
+        assert_eq!(super::safe("a\tb\n\u{1b}[2Jc"), "a\tb\n\\u{1b}[2Jc");
+    }
+}
