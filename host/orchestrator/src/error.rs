@@ -67,7 +67,7 @@ pub enum MigrateError {
         /// The edit, for people.
         edit: String,
         /// What the file system said.
-        failure: CallError,
+        failure: Box<CallError>,
     },
     /// After the rehearsal something differs that was not planned, or the other way round.
     #[error("the rehearsed disk is not what was planned; the file-system plugin is at fault: {}", differences.join("; "))]

@@ -351,7 +351,7 @@ impl Model {
         to: &str,
     ) -> Result<Option<Recorded>, Error> {
         let (source, source_id, content) = self.regular(from).await?;
-        let metadata = self.node(source_id)?.metadata.clone();
+        let metadata = self.node(source_id)?.metadata;
         let mut xattrs = Vec::new();
         for name in self.xattr_names(source_id).await? {
             let value = self.xattr(source_id, &name).await?;

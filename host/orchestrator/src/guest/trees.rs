@@ -73,7 +73,7 @@ impl Trees for GuestTrees {
     async fn stat(&self, tree: u32, path: &str, follow: bool) -> Result<Metadata, Error> {
         let mut model = self.model.lock().await;
         let id = node_at(&mut model, tree, path, follow).await?;
-        Ok(model.node(id)?.metadata.clone())
+        Ok(model.node(id)?.metadata)
     }
 
     async fn list_directory(

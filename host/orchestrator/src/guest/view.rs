@@ -85,7 +85,7 @@ impl View for FixerView {
     async fn stat(&self, path: &str, follow: bool) -> Result<Metadata, Error> {
         let mut model = self.planned.model.lock().await;
         let id = model.resolve(path, follow).await?.existing()?;
-        Ok(model.node(id)?.metadata.clone())
+        Ok(model.node(id)?.metadata)
     }
 
     async fn list_directory(&self, path: &str, cursor: &str, limit: u32) -> Result<Page, Error> {

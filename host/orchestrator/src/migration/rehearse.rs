@@ -69,7 +69,7 @@ pub async fn rehearse(
                 .await
                 .map_err(|failure| MigrateError::Rehearsal {
                     edit: edit.to_string(),
-                    failure,
+                    failure: Box::new(failure),
                 })?;
         }
         session
@@ -77,7 +77,7 @@ pub async fn rehearse(
             .await
             .map_err(|failure| MigrateError::Rehearsal {
                 edit: "finishing the edits".to_owned(),
-                failure,
+                failure: Box::new(failure),
             })?;
     }
     Ok(overlays)

@@ -151,7 +151,7 @@ impl Comparison<'_> {
             .known(self.tree, old.inode)
             .and_then(|id| self.model.node(id).ok())
             .is_some_and(|node| !node.entries.is_empty());
-        let mut old = old.clone();
+        let mut old = *old;
         old.accessed = new.accessed;
         if entries_edited {
             (old.modified, old.changed) = (new.modified, new.changed);
