@@ -39,6 +39,11 @@ impl Workspace {
         self.cargo_target.join("debug/cofferdam")
     }
 
+    /// A binary in the release profile.
+    pub(crate) fn released(&self, name: &str) -> PathBuf {
+        self.cargo_target.join("release").join(name)
+    }
+
     /// A command in the root folder that finds the tools of `target/tools` first.
     pub(crate) fn command(&self, program: impl Into<OsString>) -> Command {
         let program = program.into();
