@@ -79,9 +79,9 @@ pub struct Migrate {
     /// The time that plugins see and that edited files get, RFC 3339 [default: now].
     #[arg(long, value_name = "TIME", conflicts_with = "apply")]
     pub plan_time: Option<String>,
-    /// How disks will be attached.
-    #[arg(long, value_name = "BUS", default_value = "virtio-blk", value_parser = ["virtio-blk", "virtio-scsi"])]
-    pub disk_bus: String,
+    /// How disks will be attached [default: virtio-blk, or the plan's].
+    #[arg(long, value_name = "BUS", value_parser = ["virtio-blk", "virtio-scsi"])]
+    pub disk_bus: Option<String>,
     /// Folder for overlays [default: the system's folder for temporary files].
     #[arg(long, value_name = "FOLDER")]
     pub scratch: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! How the program ends.
 
+use crate::render::safe;
 use cofferdam_disk::DiskError;
 use cofferdam_orchestrator::MigrateError;
 use std::process::ExitCode;
@@ -25,13 +26,13 @@ pub struct NotApproved;
 
 /// Prints the error with its causes and gives the code that fits it.
 pub fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error}");
+    eprintln!("error: {}", safe(&error.to_string()));
     let mut shown = error.to_string();
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
         // Transparent wrappers repeat what they wrap.
         if !shown.contains(&cause) {
-            eprintln!("  caused by: {cause}");
+            eprintln!("  caused by: {}", safe(&cause));
         }
         shown = cause;
     }

@@ -76,10 +76,11 @@ async fn carry_out(
     let folder = match early {
         Some(folder) => folder,
         None => {
+            let folder = OutputFolder::prepare(out, &rehearsed.plan.disk_names())?;
             if !command.yes {
                 approve(output)?;
             }
-            OutputFolder::prepare(out, &rehearsed.plan.disk_names())?
+            folder
         }
     };
     finish(rehearsed, request, folder, out, command.threads, output).await
@@ -137,6 +138,11 @@ fn request(
         .clone()
         .or_else(|| bound.map(|bound| bound.target.format.clone()))
         .unwrap_or_else(|| "qcow2".to_owned());
+    let disk_bus = command
+        .disk_bus
+        .clone()
+        .or_else(|| bound.map(|bound| bound.target.disk_bus.clone()))
+        .unwrap_or_else(|| "virtio-blk".to_owned());
     if compression.is_some() && format != "qcow2" {
         bail!("only qcow2 can be compressed; leave --compress out or use --to qcow2");
     }
@@ -150,7 +156,7 @@ fn request(
         target: Target {
             format,
             compression,
-            disk_bus: command.disk_bus.clone(),
+            disk_bus,
             nic_model: "virtio-net".to_owned(),
         },
         plugins: loaded.set,

@@ -106,7 +106,7 @@ impl Binding {
         }
         if self.target != now.target {
             changes.push(format!(
-                "the target changed ({:?} when planned, {:?} now)",
+                "the target changed ({} when planned, {} now)",
                 self.target, now.target
             ));
         }

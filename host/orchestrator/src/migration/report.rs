@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// A new disk.
@@ -160,7 +161,11 @@ pub fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), MigrateError> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut part = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    // A report is as readable as any other new file; the user's mask applies.
+    let mut part = tempfile::Builder::new()
+        .permissions(std::fs::Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(failed)?;
     part.write_all(bytes).map_err(failed)?;
     part.as_file().sync_all().map_err(failed)?;
     part.persist(file).map_err(|error| failed(error.error))?;

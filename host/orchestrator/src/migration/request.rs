@@ -25,6 +25,16 @@ pub struct Target {
     pub nic_model: String,
 }
 
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.format)?;
+        if let Some(level) = self.compression {
+            write!(f, " compressed at level {level}")?;
+        }
+        write!(f, " on {} with {}", self.disk_bus, self.nic_model)
+    }
+}
+
 impl Target {
     /// As the contract says it.
     pub fn machine(&self) -> TargetMachine {

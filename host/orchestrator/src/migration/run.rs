@@ -122,6 +122,16 @@ pub async fn reproduce(request: &Request, planned: &Plan) -> Result<Rehearsed, M
             found: rehearsed.plan.edits_digest,
         });
     }
+    let now = &rehearsed.plan;
+    if (&now.changes, &now.notes, &now.guest) != (&planned.changes, &planned.notes, &planned.guest)
+    {
+        return Err(MigrateError::PlanOutdated {
+            changes: vec![
+                "its diffs, notes or guest are not what the edits are; the file was edited"
+                    .to_owned(),
+            ],
+        });
+    }
     Ok(rehearsed)
 }
 
@@ -342,6 +352,7 @@ pub fn rfc3339(time: Timestamp) -> String {
 pub struct Output {
     folder: PathBuf,
     staging: PathBuf,
+    made: bool,
     _lock: std::fs::File,
 }
 
@@ -380,6 +391,7 @@ impl Output {
             return Err(exists(folder.join("report.json")));
         }
         let staging = folder.join(STAGING);
+        let made = !folder.exists();
         std::fs::create_dir_all(&staging).map_err(failed("cannot make the output folder"))?;
         let lock = std::fs::File::create(staging.join("lock"))
             .map_err(failed("cannot write to the output folder"))?;
@@ -397,6 +409,7 @@ impl Output {
         Ok(Self {
             folder: folder.to_owned(),
             staging,
+            made,
             _lock: lock,
         })
     }
@@ -427,6 +440,10 @@ impl Drop for Output {
     fn drop(&mut self) {
         // What cannot be removed now is cleared by the next run.
         let _ = std::fs::remove_dir_all(&self.staging);
+        if self.made {
+            // Succeeds only where nothing was put into it.
+            let _ = std::fs::remove_dir(&self.folder);
+        }
     }
 }
 
