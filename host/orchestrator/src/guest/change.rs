@@ -6,9 +6,13 @@ use super::model::Model;
 use cofferdam_contract::types::Error;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// Largest file that is shown as a diff, bytes; a larger one gets a summary.
 const LARGEST_DIFF: u64 = 1 << 20;
+
+/// After this long a diff is finished coarsely: texts can be made to take for ever.
+const LONGEST_DIFF: Duration = Duration::from_secs(5);
 
 /// What a regular file holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,17 +71,24 @@ pub async fn summarize(
     let mut records: Vec<EditRecord> = Vec::new();
     let mut changes: Vec<PathChange> = Vec::new();
     let mut place: HashMap<&str, usize> = HashMap::new();
-    let mut last: HashMap<&str, Option<FileDigest>> = HashMap::new();
+    // By path, and only while the path still leads to the same content: renames and other
+    // names of a file change what is behind a path.
+    let mut last: HashMap<&str, (&Content, FileDigest)> = HashMap::new();
     for (number, edit) in edits.iter().enumerate() {
-        let before = match last.get(edit.path.as_str()) {
-            Some(known) if edit.before.is_some() => known.clone(),
+        let before = match (last.get(edit.path.as_str()), &edit.before) {
+            (Some((content, known)), Some(before)) if content.is_same(before) => {
+                Some(known.clone())
+            }
             _ => digest(model, edit.before.as_ref()).await?,
         };
         let after = match edit.operation {
             Operation::SetAttributes { .. } | Operation::SetXattr { .. } => before.clone(),
             _ => digest(model, edit.after.as_ref()).await?,
         };
-        last.insert(&edit.path, after.clone());
+        match (&edit.after, &after) {
+            (Some(content), Some(digest)) => last.insert(&edit.path, (content, digest.clone())),
+            _ => last.remove(edit.path.as_str()),
+        };
         records.push(EditRecord {
             fixer: edit.fixer.clone(),
             operation: edit.operation.name().to_owned(),
@@ -206,7 +217,9 @@ async fn text(model: &mut Model, content: Option<&Content>) -> Result<Option<Str
 }
 
 fn unified(path: &str, before: &str, after: &str) -> String {
-    similar::TextDiff::from_lines(before, after)
+    similar::TextDiff::configure()
+        .timeout(LONGEST_DIFF)
+        .diff_lines(before, after)
         .unified_diff()
         .context_radius(3)
         .header(&format!("a{path}"), &format!("b{path}"))

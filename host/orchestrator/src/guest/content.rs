@@ -95,6 +95,32 @@ impl Content {
         self.pieces.is_empty()
     }
 
+    /// Whether both are made of the same pieces. Equal bytes from different places are
+    /// not found equal: nothing is read.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.pieces.len() == other.pieces.len()
+            && self
+                .pieces
+                .iter()
+                .zip(&other.pieces)
+                .all(|pieces| match pieces {
+                    (
+                        Piece::Base {
+                            file,
+                            offset,
+                            length,
+                        },
+                        Piece::Base {
+                            file: other_file,
+                            offset: other_offset,
+                            length: other_length,
+                        },
+                    ) => (file, offset, length) == (other_file, other_offset, other_length),
+                    (Piece::New(bytes), Piece::New(other)) => Arc::ptr_eq(bytes, other),
+                    _ => false,
+                })
+    }
+
     /// The pieces that make up `length` bytes from `offset`; fewer at the end.
     pub fn range(&self, offset: u64, length: u64) -> Vec<Piece> {
         let mut found = Vec::new();

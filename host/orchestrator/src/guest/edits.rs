@@ -293,12 +293,7 @@ impl Model {
                 format!("{} exists already", place.path),
             ));
         }
-        if place.name.is_empty() || place.name.len() > LONGEST_NAME {
-            return Err(Error::invalid(format!(
-                "{:?} is not a name of 1 to {LONGEST_NAME} bytes",
-                place.name
-            )));
-        }
+        check_name(&place.name)?;
         Ok(place)
     }
 
@@ -470,13 +465,12 @@ impl Model {
                 ));
             }
             self.drop_name(replaced)?;
-        } else if target.name.is_empty() || target.name.len() > LONGEST_NAME {
-            return Err(Error::invalid(format!(
-                "{:?} is not a fit name",
-                target.name
-            )));
+        } else {
+            check_name(&target.name)?;
         }
         let content = self.content(id).ok();
+        // File systems note a move in the inode, which other names of it show.
+        self.node_mut(id)?.touched = true;
         self.node_mut(source.parent)?
             .entries
             .insert(source.name.clone(), None);
@@ -601,6 +595,41 @@ fn check_size(bytes: &[u8]) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+/// Checks that an escaped name (`wit/types`, `files`) is one that a file can have.
+fn check_name(name: &str) -> Result<(), Error> {
+    match name_length(name) {
+        Some(1..=LONGEST_NAME) => Ok(()),
+        _ => Err(Error::invalid(format!(
+            "{name:?} is not a name of 1 to {LONGEST_NAME} bytes in which a backslash is escaped"
+        ))),
+    }
+}
+
+/// Bytes of an escaped name; none where an escape is not one that the contract writes.
+fn name_length(name: &str) -> Option<usize> {
+    let mut length = 0;
+    let mut rest = name.as_bytes();
+    while let [first, after @ ..] = rest {
+        length += 1;
+        rest = match (first, after) {
+            (b'\\', [b'\\', after @ ..]) => after,
+            // Bytes below 0x80 are valid UTF-8 and never escaped: `\x2f` is no slash.
+            (
+                b'\\',
+                [
+                    b'x',
+                    b'8'..=b'9' | b'a'..=b'f',
+                    b'0'..=b'9' | b'a'..=b'f',
+                    after @ ..,
+                ],
+            ) => after,
+            (b'\\', _) => return None,
+            _ => after,
+        };
+    }
+    Some(length)
 }
 
 fn check_mode(mode: u32) -> Result<(), Error> {

@@ -7,7 +7,7 @@
 //! was first met: the file systems themselves never change while a model lives.
 
 use super::content::{BaseFile, Content, Piece};
-use cofferdam_contract::failure::CallError;
+use cofferdam_contract::failure::{CallError, Callee};
 use cofferdam_contract::kinds::FileTree;
 use cofferdam_contract::types::{
     Entry, Error, ErrorCode, FileKind, Metadata, Page, Space, Timestamp,
@@ -23,6 +23,9 @@ pub type NodeId = usize;
 const PAGE: u32 = 4096;
 /// Most bytes read from a file system in one call: what the contract allows.
 pub(crate) const CHUNK: u32 = 4 << 20;
+/// Most entries of a directory, and of a whole file system where it is walked: above any
+/// real guest, and what the host's memory can hold.
+pub(crate) const MOST_ENTRIES: usize = 10_000_000;
 /// Inode numbers of planned files start here, far above those of real file systems.
 const FIRST_PLANNED_INODE: u64 = 1 << 62;
 
@@ -158,6 +161,16 @@ impl Model {
         self.nodes.get_mut(id).ok_or_else(no_node)
     }
 
+    /// The names that edits put into a directory.
+    pub(crate) fn planned_names(&self, directory: NodeId) -> Vec<String> {
+        let entries = self.nodes.get(directory).map(|node| &node.entries);
+        let entries = entries.into_iter().flatten();
+        entries
+            .filter(|(_, child)| child.is_some())
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
     /// Nodes of the unedited guest that edits changed, as (file system, inode).
     pub(crate) fn touched(&self) -> HashMap<(u32, u64), NodeId> {
         self.by_inode
@@ -183,7 +196,7 @@ impl Model {
             .get(tree as usize)
             .cloned()
             .ok_or_else(|| CallError::Host {
-                callee: cofferdam_contract::failure::Callee {
+                callee: Callee {
                     plugin: "cofferdam".to_owned(),
                     call: "mount".to_owned(),
                 },
@@ -502,21 +515,45 @@ impl Model {
     }
 }
 
-/// All entries of a file system's directory. A page that does not move on is the plugin's
-/// fault and ends the listing.
+/// All entries of a file system's directory.
 ///
 /// # Errors
-/// What the session says.
+/// What the session says; [`CallError::Nonsense`] for a listing that does not move on or
+/// holds what is no name, so that nothing of a directory can be hidden or without end.
 pub(crate) async fn list_all(session: &dyn FileTree, path: &str) -> Result<Vec<Entry>, CallError> {
     let mut entries = Vec::new();
     let mut cursor = String::new();
     loop {
         let page = session.list_directory(path, &cursor, PAGE).await?;
-        entries.extend(page.entries);
-        match page.next {
-            Some(next) if next != cursor => cursor = next,
-            _ => return Ok(entries),
+        let nothing = page.entries.is_empty();
+        for entry in &page.entries {
+            if ["", ".", ".."].contains(&entry.name.as_str()) || entry.name.contains(['/', '\0']) {
+                return Err(bad_listing(path, format!("{:?} is no name", entry.name)));
+            }
         }
+        entries.extend(page.entries);
+        if entries.len() > MOST_ENTRIES {
+            let reason = format!("it has more than {MOST_ENTRIES} entries");
+            return Err(bad_listing(path, reason));
+        }
+        match page.next {
+            None => return Ok(entries),
+            Some(next) if next == cursor || nothing => {
+                return Err(bad_listing(path, "its pages do not move on".to_owned()));
+            }
+            Some(next) => cursor = next,
+        }
+    }
+}
+
+/// A file system's listing of `path` that cannot be believed.
+pub(crate) fn bad_listing(path: &str, reason: String) -> CallError {
+    CallError::Nonsense {
+        callee: Callee {
+            plugin: "filesystem".to_owned(),
+            call: "list-directory".to_owned(),
+        },
+        reason: format!("directory {path}: {reason}"),
     }
 }
 

@@ -64,11 +64,11 @@ impl Model {
         let mut behind: Vec<(String, NodeId)> = Vec::new();
         let mut links = 0;
         while let Some(name) = ahead.pop() {
-            if name == ".." {
+            let directory = behind.last().map_or(start, |(_, id)| *id);
+            if name == ".." && self.is_directory(directory) {
                 behind.pop();
                 continue;
             }
-            let directory = behind.last().map_or(start, |(_, id)| *id);
             if !self.is_directory(directory) {
                 return Err(Error::not_found(format!(
                     "{} is not a directory",
@@ -93,6 +93,11 @@ impl Model {
                     )));
                 }
                 let target = self.target(child).await?;
+                if target.len() > LONGEST_PATH {
+                    return Err(Error::invalid(format!(
+                        "{path} leads through a link whose target is longer than {LONGEST_PATH} bytes"
+                    )));
+                }
                 if target.starts_with('/') {
                     behind.clear();
                 }

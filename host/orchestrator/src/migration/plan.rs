@@ -77,6 +77,8 @@ pub struct Plan {
     pub binding: Binding,
     /// Sha256 over the binding.
     pub binding_digest: String,
+    /// Sha256 over all of the above, so that what a person reads is what was made.
+    pub digest: String,
 }
 
 impl Plan {
@@ -96,7 +98,7 @@ impl Plan {
             .clone()
             .or_else(|| stem.map(std::borrow::Cow::into_owned))
             .unwrap_or_else(|| "disk".to_owned());
-        Self {
+        let mut plan = Self {
             cofferdam_plan: FORMAT,
             made_by: env!("CARGO_PKG_VERSION").to_owned(),
             source: source.display().to_string(),
@@ -119,7 +121,16 @@ impl Plan {
             results,
             binding_digest: binding.digest(),
             binding,
-        }
+            digest: String::new(),
+        };
+        plan.digest = plan.whole_digest();
+        plan
+    }
+
+    fn whole_digest(&self) -> String {
+        let mut unsigned = self.clone();
+        unsigned.digest.clear();
+        digest_of(&unsigned)
     }
 
     /// Names of the new disks, in order: the machine's name, with a Linux-like letter where
@@ -154,7 +165,8 @@ impl Plan {
                 plan.cofferdam_plan
             )));
         }
-        if plan.binding.digest() != plan.binding_digest
+        if plan.whole_digest() != plan.digest
+            || plan.binding.digest() != plan.binding_digest
             || edits_digest(&plan.edits, &plan.results) != plan.edits_digest
         {
             return Err(bad(

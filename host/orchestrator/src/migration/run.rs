@@ -109,7 +109,8 @@ pub async fn reproduce(request: &Request, planned: &Plan) -> Result<Rehearsed, M
     if changes.is_empty() {
         let notes = Arc::default();
         let found = until_cancelled(&request.cancel, discover(request, &notes)).await?;
-        let source = identify(found.images, &request.cancel).await?;
+        let source =
+            until_cancelled(&request.cancel, identify(found.images, &request.cancel)).await?;
         changes = planned.binding.changes(&Binding { source, ..now });
     }
     if !changes.is_empty() {
@@ -145,7 +146,11 @@ async fn until_cancelled<T>(
         }
     };
     tokio::select! {
-        done = work => done,
+        // What a plugin says when it was stopped is not why.
+        done = work => match done {
+            Err(_) if cancel.is_cancelled() => Err(MigrateError::Cancelled),
+            done => done,
+        },
         () = cancelled => Err(MigrateError::Cancelled),
     }
 }
@@ -179,9 +184,10 @@ async fn plan_uncancelled(request: &Request) -> Result<Rehearsed, MigrateError> 
         .map(|image| Arc::clone(image) as Arc<dyn Image>)
         .collect();
     // Reading the whole source takes longest and needs nothing of the rest.
+    let reading = StopReading(CancelFlag::new());
     let identity = {
-        let (images, cancel) = (found.images.clone(), request.cancel.clone());
-        tokio::task::spawn_blocking(move || binding::identify(&images, &cancel))
+        let (images, stop) = (found.images.clone(), reading.0.clone());
+        tokio::task::spawn_blocking(move || binding::identify(&images, &stop))
     };
 
     clock.begin(Stage::Open);
@@ -239,6 +245,15 @@ async fn plan_uncancelled(request: &Request) -> Result<Rehearsed, MigrateError> 
         disks: overlays,
         clock,
     })
+}
+
+/// Stops reading the source when the run ends early: the process waits for readers.
+struct StopReading(CancelFlag);
+
+impl Drop for StopReading {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 fn fault_or(model: &mut Model, message: String) -> MigrateError {
@@ -417,15 +432,19 @@ impl Output {
     /// Moves the staged files to their places: reports first, so that a disk never stands
     /// there without one.
     fn publish(&self, names: &[String]) -> Result<(), MigrateError> {
-        for name in names {
+        for (done, name) in names.iter().enumerate() {
             let target = self.folder.join(name);
-            std::fs::rename(self.staging.join(name), &target).map_err(|source| {
-                MigrateError::File {
+            if let Err(source) = std::fs::rename(self.staging.join(name), &target) {
+                // Some of the disks would look like all of them.
+                for moved in names.iter().take(done) {
+                    let _ = std::fs::remove_file(self.folder.join(moved));
+                }
+                return Err(MigrateError::File {
                     what: "cannot move into place",
                     path: target.display().to_string(),
                     source,
-                }
-            })?;
+                });
+            }
         }
         let synced = std::fs::File::open(&self.folder).and_then(|folder| folder.sync_all());
         synced.map_err(|source| MigrateError::File {

@@ -11,19 +11,20 @@ use super::rehearse::reopen;
 use super::request::Request;
 use crate::MigrateError;
 use crate::guest::edits::SELINUX;
-use crate::guest::model::{CHUNK, Model, NodeId, join, list_all};
+use crate::guest::model::{CHUNK, MOST_ENTRIES, Model, NodeId, bad_listing, join, list_all};
 use cofferdam_contract::failure::CallError;
 use cofferdam_contract::kinds::FileTree;
 use cofferdam_contract::types::{Error, FileKind, Metadata};
 use cofferdam_disk::Image;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Most differences that an error shows.
 const MOST_SHOWN: usize = 20;
-/// Deepest directory that a walk enters: deeper is a loop or hostile.
-const DEEPEST: usize = 256;
+/// Deepest directory that a walk enters: deeper than any path of 4,096 bytes that a
+/// person made, so that it is hostile.
+const DEEPEST: usize = 1024;
 
 /// Opens a fresh read-only session of each file system on the result, and compares.
 /// Returns the sessions, for the fixers to run on.
@@ -47,6 +48,8 @@ pub async fn verify(
             tree,
             session: session.as_ref(),
             differences: &mut differences,
+            found: HashMap::new(),
+            owners: HashMap::new(),
         };
         comparison.compare(&before, &after).await?;
         sessions.push(session);
@@ -68,15 +71,29 @@ type Walked = BTreeMap<String, Metadata>;
 async fn walk(session: &dyn FileTree) -> Result<Walked, CallError> {
     let mut walked = Walked::new();
     let mut ahead = vec![("/".to_owned(), 0)];
-    walked.insert("/".to_owned(), session.stat("/").await?);
+    let root = session.stat("/").await?;
+    // A directory has one name: a second one is a loop, or makes the walk endless.
+    let mut directories = HashSet::from([root.inode]);
+    walked.insert("/".to_owned(), root);
     while let Some((directory, depth)) = ahead.pop() {
         for entry in list_all(session, &directory).await? {
             let path = join(&directory, &entry.name);
             let metadata = session.stat(&path).await?;
-            if metadata.kind == FileKind::Directory && depth < DEEPEST {
+            if metadata.kind == FileKind::Directory {
+                if !directories.insert(metadata.inode) {
+                    return Err(bad_listing(&path, "it has another name".to_owned()));
+                }
+                if depth >= DEEPEST {
+                    let reason = format!("it is deeper than {DEEPEST} directories");
+                    return Err(bad_listing(&path, reason));
+                }
                 ahead.push((path.clone(), depth + 1));
             }
             walked.insert(path, metadata);
+            if walked.len() > MOST_ENTRIES {
+                let reason = format!("the file system has more than {MOST_ENTRIES} entries");
+                return Err(bad_listing(&directory, reason));
+            }
         }
     }
     Ok(walked)
@@ -87,22 +104,26 @@ struct Comparison<'a> {
     tree: u32,
     session: &'a dyn FileTree,
     differences: &'a mut Vec<String>,
+    /// The inode that each planned node was found as, and the other way round: names of
+    /// one file must be names of one file, others must not.
+    found: HashMap<NodeId, u64>,
+    owners: HashMap<u64, NodeId>,
 }
 
 impl Comparison<'_> {
     async fn compare(&mut self, before: &Walked, after: &Walked) -> Result<(), MigrateError> {
         let touched = self.model.touched();
-        let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let planned = self.planned_names(before, after).await?;
+        let paths: BTreeSet<&String> = before.keys().chain(after.keys()).chain(&planned).collect();
         for path in paths {
             let (old, new) = (before.get(path), after.get(path));
-            let known = old
-                .and_then(|old| touched.get(&(self.tree, old.inode)))
-                .copied();
             match (old, new) {
-                (Some(old), Some(new)) if old.inode == new.inode => match known {
-                    Some(node) => self.as_planned(path, node, new).await?,
-                    None => self.unchanged(path, old, new),
-                },
+                // A touched inode's number may be another file's by now.
+                (Some(old), Some(new))
+                    if old.inode == new.inode && !touched.contains_key(&(self.tree, old.inode)) =>
+                {
+                    self.unchanged(path, old, new);
+                }
                 _ => match self.planned_at(path).await? {
                     None if new.is_none() => {}
                     None => self.differs(path, "exists, and should not"),
@@ -114,6 +135,30 @@ impl Comparison<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Paths that edits put into directories that are there. What is planned in a directory
+    /// that is not there is missing with it.
+    async fn planned_names(
+        &mut self,
+        before: &Walked,
+        after: &Walked,
+    ) -> Result<Vec<String>, MigrateError> {
+        let mut paths = Vec::new();
+        for (path, new) in after {
+            if new.kind != FileKind::Directory {
+                continue;
+            }
+            let node = match before.get(path) {
+                // Directories that nobody looked at have no edits.
+                Some(old) if old.inode == new.inode => self.model.known(self.tree, old.inode),
+                _ => self.planned_at(path).await?,
+            };
+            for name in node.map_or_else(Vec::new, |node| self.model.planned_names(node)) {
+                paths.push(join(path, &name));
+            }
+        }
+        Ok(paths)
     }
 
     fn differs(&mut self, path: &str, how: impl AsRef<str>) {
@@ -178,6 +223,10 @@ impl Comparison<'_> {
         let wanted = &planned.metadata;
         if planned.base.is_some() && wanted.inode != found.inode {
             self.differs(path, "is another inode than planned");
+        } else if *self.found.entry(id).or_insert(found.inode) != found.inode {
+            self.differs(path, "is not the file that its other names are");
+        } else if *self.owners.entry(found.inode).or_insert(id) != id {
+            self.differs(path, "is a name of another file");
         }
         let is_directory = wanted.kind == FileKind::Directory;
         let facts = [
@@ -193,6 +242,11 @@ impl Comparison<'_> {
             ),
             ("owner", wanted.owner.to_string(), found.owner.to_string()),
             ("group", wanted.group.to_string(), found.group.to_string()),
+            (
+                "device number",
+                format!("{:?}", wanted.device),
+                format!("{:?}", found.device),
+            ),
         ];
         for (what, wanted, found) in facts {
             if wanted != found {
@@ -210,12 +264,16 @@ impl Comparison<'_> {
             return Ok(());
         }
         match wanted.kind {
-            FileKind::Regular if planned.content.is_some() || planned.base.is_none() => {
+            FileKind::Regular if planned.touched => {
                 self.content_as_planned(path, id, found.size).await?;
             }
-            FileKind::Symlink if planned.target.is_some() => {
+            FileKind::Symlink if planned.touched => {
+                let wanted = match self.model.target(id).await {
+                    Ok(wanted) => wanted,
+                    Err(error) => return Err(self.failed(path, &error)),
+                };
                 let target = self.session.read_link(path).await?;
-                if Some(&target) != planned.target.as_ref() {
+                if target != wanted {
                     self.differs(path, format!("leads to {target}, which was not planned"));
                 }
             }
