@@ -1,0 +1,206 @@
+//! `cofferdam plugin list` and `inspect`: what is in a folder, and why what is refused is.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first thing that is wrong"
+)]
+
+use cofferdam_tests::{cofferdam, components, link_plugins, plugins, run, sha256};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+/// Every plugin of the product in the order of a run.
+const IN_ORDER: [(&str, &str); 7] = [
+    ("disk-source", "image"),
+    ("filesystem", "ext4"),
+    ("inspector", "linux"),
+    ("fixer", "fstab"),
+    ("fixer", "grub"),
+    ("fixer", "device-map"),
+    ("fixer", "initramfs"),
+];
+
+/// The header of a component (Component Model, binary format: version 13, layer 1).
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+/// The header of a core module.
+const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+fn listed(list: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let plugins = list["plugins"].as_array().unwrap().iter();
+    plugins
+        .map(|plugin| (text(&plugin["kind"]), text(&plugin["id"])))
+        .collect()
+}
+
+fn in_order() -> Vec<(String, String)> {
+    IN_ORDER
+        .map(|(kind, id)| (kind.to_owned(), id.to_owned()))
+        .to_vec()
+}
+
+#[test]
+fn the_list_has_every_plugin_in_the_order_of_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = run(&mut cofferdam(
+        folder.path(),
+        &["plugin", "list", "--output", "json"],
+    ))
+    .code(0)
+    .json();
+    assert_eq!(listed(&list), in_order());
+    assert_eq!(list["refused"], Value::Array(Vec::new()));
+    for plugin in list["plugins"].as_array().unwrap() {
+        let file = Path::new(plugin["file"].as_str().unwrap());
+        assert_eq!(plugin["digest"], sha256(file), "{}", file.display());
+    }
+    let table = run(&mut cofferdam(folder.path(), &["plugin", "list"]))
+        .code(0)
+        .stdout;
+    for ((kind, id), line) in IN_ORDER.iter().zip(table.lines().skip(1)) {
+        let words: Vec<&str> = line.split_whitespace().take(3).collect();
+        assert_eq!(words, [*kind, *id, "0.1.0"], "{table}");
+    }
+    assert!(!table.contains("refused"), "{table}");
+}
+
+#[test]
+fn what_is_no_plugin_is_refused_with_the_reason_and_the_others_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugins_folder = folder.path().join("plugins");
+    link_plugins(&plugins_folder, &["device-map"]);
+    let damaged = fs::read(plugins().join("fstab.wasm")).unwrap();
+    let refused: [(&str, &[u8], &str); 5] = [
+        ("bare.wasm", COMPONENT, "fits no kind of plugin"),
+        (
+            "core.wasm",
+            MODULE,
+            "a core WebAssembly module, not a component",
+        ),
+        (
+            "cut.wasm",
+            &damaged[..damaged.len() / 2],
+            "not a WebAssembly component",
+        ),
+        ("empty.wasm", b"", "not a WebAssembly component"),
+        (
+            "junk.wasm",
+            b"no wasm at all",
+            "not a WebAssembly component",
+        ),
+    ];
+    for (name, content, _) in refused {
+        fs::write(plugins_folder.join(name), content).unwrap();
+    }
+    fs::write(plugins_folder.join("README.txt"), "not looked at").unwrap();
+    let arguments = ["plugin", "list", "--plugins", "plugins"];
+    let list = run(cofferdam(folder.path(), &arguments).args(["--output", "json"]))
+        .code(0)
+        .json();
+    let mut others = in_order();
+    others.retain(|(_, id)| id != "device-map");
+    assert_eq!(listed(&list), others);
+    let table = run(&mut cofferdam(folder.path(), &arguments))
+        .code(0)
+        .stdout;
+    let found = list["refused"].as_array().unwrap();
+    assert_eq!(found.len(), refused.len(), "{found:?}");
+    for ((name, _, reason), found) in refused.iter().zip(found) {
+        assert!(found["file"].as_str().unwrap().ends_with(name), "{found}");
+        assert!(
+            found["reason"].as_str().unwrap().contains(reason),
+            "{found}"
+        );
+        let line = table.lines().find(|line| line.contains(name)).unwrap();
+        assert!(line.contains(reason), "{line}");
+        let inspected = run(&mut cofferdam(
+            &plugins_folder,
+            &["plugin", "inspect", name],
+        ))
+        .code(1);
+        inspected.says(&[name, reason]);
+    }
+}
+
+#[test]
+fn two_plugins_of_one_name_are_both_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugins_folder = folder.path().join("plugins");
+    link_plugins(&plugins_folder, &[]);
+    fs::copy(
+        plugins_folder.join("fstab.wasm"),
+        plugins_folder.join("other.wasm"),
+    )
+    .unwrap();
+    let arguments = ["plugin", "list", "--plugins", "plugins", "--output", "json"];
+    let list = run(&mut cofferdam(folder.path(), &arguments))
+        .code(0)
+        .json();
+    assert!(listed(&list).iter().all(|(_, id)| id != "fstab"));
+    let refused = list["refused"].to_string();
+    assert!(
+        refused.contains("fstab.wasm") && refused.contains("other.wasm"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn inspect_says_what_a_file_is_and_wants_and_runs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut seen = 0;
+    for component in components(&plugins()) {
+        let path = component.to_str().unwrap();
+        let mut command = cofferdam(
+            folder.path(),
+            &["plugin", "inspect", path, "--output", "json"],
+        );
+        // Compiled code would be kept here.
+        let cache = folder.path().join("cache");
+        let shown = run(command.env("XDG_CACHE_HOME", &cache)).code(0).json();
+        assert!(!cache.exists(), "nothing is compiled");
+        let id = component.file_stem().unwrap().to_str().unwrap();
+        let (kind, _) = IN_ORDER.iter().find(|(_, known)| *known == id).unwrap();
+        assert_eq!(shown["manifest"]["id"], id);
+        assert_eq!(shown["kind"], *kind);
+        assert_eq!(shown["digest"], sha256(&component));
+        assert_eq!(shown["size"], fs::metadata(&component).unwrap().len());
+        let imports = shown["imports"].as_array().unwrap();
+        assert!(!imports.is_empty());
+        for import in imports {
+            assert!(
+                import.as_str().unwrap().starts_with("cofferdam:"),
+                "{import}"
+            );
+        }
+        let limits = &shown["manifest"]["limits"];
+        assert!(
+            limits["memory-mib"].is_u64() && limits["cpu-ms"].is_u64(),
+            "{limits}"
+        );
+
+        let text = run(&mut cofferdam(folder.path(), &["plugin", "inspect", path]))
+            .code(0)
+            .stdout;
+        for words in [
+            format!("{id} 0.1.0 ({kind})"),
+            format!("world:   cofferdam:plugin/{kind}@0.1.0"),
+            format!("digest:  sha256:{}", sha256(&component)),
+            format!(
+                "{} MiB memory, {} ms CPU",
+                limits["memory-mib"], limits["cpu-ms"]
+            ),
+        ] {
+            assert!(text.contains(&words), "{words} in {text}");
+        }
+        for import in imports {
+            assert!(
+                text.contains(import.as_str().unwrap()),
+                "{import} in {text}"
+            );
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, IN_ORDER.len());
+}
