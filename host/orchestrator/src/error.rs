@@ -5,6 +5,7 @@
 
 use crate::guest::Note;
 use cofferdam_contract::failure::CallError;
+use cofferdam_contract::types::Severity;
 use cofferdam_disk::DiskError;
 use thiserror::Error;
 
@@ -136,10 +137,17 @@ fn notes_suffix(notes: &[Note]) -> String {
 }
 
 fn blocking(notes: &[Note]) -> String {
-    let texts: Vec<String> = notes
-        .iter()
-        .filter(|note| note.blocks())
-        .map(ToString::to_string)
-        .collect();
-    texts.join("; ")
+    let texts = |wanted: fn(&&Note) -> bool| -> Vec<String> {
+        notes
+            .iter()
+            .filter(wanted)
+            .map(ToString::to_string)
+            .collect()
+    };
+    let mut text = texts(|note| note.blocks()).join("; ");
+    let others = texts(|note| note.severity == Severity::Warn);
+    if !others.is_empty() {
+        text = format!("{text} (also noted: {})", others.join("; "));
+    }
+    text
 }

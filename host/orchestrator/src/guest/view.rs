@@ -8,11 +8,14 @@ use cofferdam_contract::failure::CallError;
 use cofferdam_contract::services::{Edits, View};
 use cofferdam_contract::types::{Attributes, Error, ErrorCode, Metadata, Page, Severity, Space};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Mutex;
 
 /// Most edits that one plan holds: far above any real guest, far below what would
 /// exhaust the host.
 const MOST_EDITS: usize = 100_000;
+/// Most new bytes that fixers hand over for one plan; they stay in memory until its end.
+const MOST_CARRIED: u64 = 1 << 30;
 
 /// A guest, the edits planned on it, and what plugins had to say.
 pub struct Planned {
@@ -22,6 +25,7 @@ pub struct Planned {
     pub edits: Mutex<Vec<Edit>>,
     /// Remarks.
     pub notes: Arc<Notes>,
+    carried: AtomicU64,
 }
 
 impl Planned {
@@ -31,6 +35,7 @@ impl Planned {
             model: Mutex::new(model),
             edits: Mutex::new(Vec::new()),
             notes,
+            carried: AtomicU64::new(0),
         }
     }
 
@@ -55,17 +60,27 @@ pub struct FixerView {
 }
 
 impl FixerView {
+    /// Asks for room for one more edit of so many bytes. It comes before the edit: one that
+    /// shows in the model and is not recorded would make a difference that nobody planned.
+    async fn admit(&self, bytes: usize) -> Result<(), Error> {
+        let limit = |message: String| Err(Error::new(ErrorCode::Limit, message));
+        if self.planned.edits.lock().await.len() >= MOST_EDITS {
+            return limit(format!("a plan holds at most {MOST_EDITS} edits"));
+        }
+        let bytes = bytes as u64;
+        if self.planned.carried.fetch_add(bytes, Ordering::SeqCst) + bytes > MOST_CARRIED {
+            return limit(format!(
+                "the edits of a plan carry at most {MOST_CARRIED} bytes"
+            ));
+        }
+        Ok(())
+    }
+
     async fn record(&self, reason: &str, recorded: Option<Recorded>) -> Result<(), Error> {
         let Some(recorded) = recorded else {
             return Ok(());
         };
         let mut edits = self.planned.edits.lock().await;
-        if edits.len() >= MOST_EDITS {
-            return Err(Error::new(
-                ErrorCode::Limit,
-                format!("a plan holds at most {MOST_EDITS} edits"),
-            ));
-        }
         edits.push(Edit {
             fixer: self.fixer.clone(),
             reason: reason.to_owned(),
@@ -132,6 +147,7 @@ impl View for FixerView {
 #[async_trait]
 impl Edits for FixerView {
     async fn write(&self, path: &str, content: Vec<u8>, reason: &str) -> Result<(), Error> {
+        self.admit(content.len()).await?;
         let recorded = self
             .planned
             .model
@@ -149,12 +165,14 @@ impl Edits for FixerView {
         attributes: Attributes,
         reason: &str,
     ) -> Result<(), Error> {
+        self.admit(content.len()).await?;
         let mut model = self.planned.model.lock().await;
         let recorded = model.edit_create(path, content, attributes).await?;
         self.record(reason, recorded).await
     }
 
     async fn append(&self, path: &str, content: Vec<u8>, reason: &str) -> Result<(), Error> {
+        self.admit(content.len()).await?;
         let recorded = self
             .planned
             .model
@@ -172,12 +190,14 @@ impl Edits for FixerView {
         content: Vec<u8>,
         reason: &str,
     ) -> Result<(), Error> {
+        self.admit(content.len()).await?;
         let mut model = self.planned.model.lock().await;
         let recorded = model.edit_patch(path, offset, content).await?;
         self.record(reason, recorded).await
     }
 
     async fn copy(&self, from: &str, to: &str, reason: &str) -> Result<(), Error> {
+        self.admit(0).await?;
         let recorded = self.planned.model.lock().await.edit_copy(from, to).await?;
         self.record(reason, recorded).await
     }
@@ -188,12 +208,14 @@ impl Edits for FixerView {
         attributes: Attributes,
         reason: &str,
     ) -> Result<(), Error> {
+        self.admit(0).await?;
         let mut model = self.planned.model.lock().await;
         let recorded = model.edit_make_directory(path, attributes).await?;
         self.record(reason, recorded).await
     }
 
     async fn rename(&self, from: &str, to: &str, reason: &str) -> Result<(), Error> {
+        self.admit(0).await?;
         let recorded = self
             .planned
             .model
@@ -205,6 +227,7 @@ impl Edits for FixerView {
     }
 
     async fn remove(&self, path: &str, reason: &str) -> Result<(), Error> {
+        self.admit(0).await?;
         let recorded = self.planned.model.lock().await.edit_remove(path).await?;
         self.record(reason, recorded).await
     }
@@ -216,12 +239,14 @@ impl Edits for FixerView {
         attributes: Attributes,
         reason: &str,
     ) -> Result<(), Error> {
+        self.admit(0).await?;
         let mut model = self.planned.model.lock().await;
         let recorded = model.edit_symlink(path, target, attributes).await?;
         self.record(reason, recorded).await
     }
 
     async fn link(&self, existing: &str, path: &str, reason: &str) -> Result<(), Error> {
+        self.admit(0).await?;
         let recorded = self
             .planned
             .model
@@ -233,6 +258,7 @@ impl Edits for FixerView {
     }
 
     async fn set_mode(&self, path: &str, mode: u32, reason: &str) -> Result<(), Error> {
+        self.admit(0).await?;
         let mut model = self.planned.model.lock().await;
         let recorded = model.edit_attributes(path, Some(mode), None).await?;
         self.record(reason, recorded).await
@@ -245,6 +271,7 @@ impl Edits for FixerView {
         group: u32,
         reason: &str,
     ) -> Result<(), Error> {
+        self.admit(0).await?;
         let mut model = self.planned.model.lock().await;
         let recorded = model
             .edit_attributes(path, None, Some((owner, group)))
@@ -259,6 +286,7 @@ impl Edits for FixerView {
         value: Option<Vec<u8>>,
         reason: &str,
     ) -> Result<(), Error> {
+        self.admit(value.as_ref().map_or(0, Vec::len)).await?;
         let mut model = self.planned.model.lock().await;
         let recorded = model.edit_xattr(path, name, value).await?;
         self.record(reason, recorded).await

@@ -13,6 +13,9 @@ use std::path::Path;
 /// The version of the file's shape.
 pub const FORMAT: u32 = 1;
 
+/// Largest plan that is read, bytes; one of the most edits that a plan holds is smaller.
+const LARGEST: u64 = 256 << 20;
+
 /// The machine, as its source describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
@@ -52,6 +55,7 @@ pub struct DiskResult {
 
 /// A plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Plan {
     /// [`FORMAT`].
     pub cofferdam_plan: u32,
@@ -149,15 +153,23 @@ impl Plan {
     /// # Errors
     /// [`MigrateError::File`] and [`MigrateError::BadPlan`].
     pub fn read(file: &Path) -> Result<Self, MigrateError> {
-        let bytes = std::fs::read(file).map_err(|source| MigrateError::File {
+        let failed = |source| MigrateError::File {
             what: "cannot read the plan",
             path: file.display().to_string(),
             source,
-        })?;
+        };
         let bad = |reason: String| MigrateError::BadPlan {
             file: file.display().to_string(),
             reason,
         };
+        // The name may be mistyped and lead to a disk, a device or a pipe.
+        let metadata = std::fs::metadata(file).map_err(failed)?;
+        if !metadata.is_file() || metadata.len() > LARGEST {
+            return Err(bad(format!(
+                "it is not a regular file of at most {LARGEST} bytes"
+            )));
+        }
+        let bytes = std::fs::read(file).map_err(failed)?;
         let plan: Self = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
         if plan.cofferdam_plan != FORMAT {
             return Err(bad(format!(

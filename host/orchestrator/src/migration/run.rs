@@ -391,19 +391,15 @@ impl Output {
             })
         };
         for disk in disks {
-            if folder.join(disk).exists() {
+            if folder.join(disk).symlink_metadata().is_ok() {
                 return Err(exists(folder.join(disk)));
             }
         }
-        // A report whose disks are all there belongs to a finished migration.
-        if let Ok(bytes) = std::fs::read(folder.join("report.json"))
-            && let Ok(report) = serde_json::from_slice::<Report>(&bytes)
-            && report
-                .disks
-                .iter()
-                .all(|disk| folder.join(&disk.file).exists())
-        {
-            return Err(exists(folder.join("report.json")));
+        // Only a report that an interrupted run left without its disks may be replaced.
+        for name in ["report.json", "report.md"] {
+            if folder.join(name).symlink_metadata().is_ok() && !is_stale(folder) {
+                return Err(exists(folder.join(name)));
+            }
         }
         let staging = folder.join(STAGING);
         let made = !folder.exists();
@@ -455,10 +451,25 @@ impl Output {
     }
 }
 
+/// Whether the folder's report names disks that are not there.
+fn is_stale(folder: &Path) -> bool {
+    std::fs::read(folder.join("report.json"))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Report>(&bytes).ok())
+        .is_some_and(|report| {
+            let present = |disk: &NewDisk| folder.join(&disk.file).exists();
+            !report.disks.iter().any(present)
+        })
+}
+
 impl Drop for Output {
     fn drop(&mut self) {
         // What cannot be removed now is cleared by the next run.
         let _ = std::fs::remove_dir_all(&self.staging);
+        if self.made {
+            // Only an empty folder can be removed like this: one without a result.
+            let _ = std::fs::remove_dir(&self.folder);
+        }
         if self.made {
             // Succeeds only where nothing was put into it.
             let _ = std::fs::remove_dir(&self.folder);

@@ -237,6 +237,20 @@ async fn what_cannot_be_is_refused_and_records_nothing() {
 }
 
 #[tokio::test]
+async fn an_edit_beyond_the_plan_s_room_does_not_show() {
+    let (planned, g) = planned().await;
+    let chunk = vec![7; 16 << 20];
+    for _ in 0..64 {
+        // Beyond the file, so that nothing is kept: what is handed over counts.
+        let answer = g.patch("/os", 1, chunk.clone(), "r").await;
+        assert_eq!(code(answer), ErrorCode::Invalid);
+    }
+    assert_eq!(code(g.append("/os", vec![1], "r").await), ErrorCode::Limit);
+    assert_eq!(text(&g, "/os").await, "test");
+    assert!(planned.edits.lock().await.is_empty());
+}
+
+#[tokio::test]
 async fn changes_are_summed_up_by_path() {
     let (planned, g) = planned().await;
     g.append("/etc/fstab", b"three\n".to_vec(), "r")
