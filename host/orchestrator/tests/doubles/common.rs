@@ -455,7 +455,7 @@ impl FileTree for Session {
         })
     }
     async fn stat(&self, path: &str) -> Result<Metadata, CallError> {
-        self.read("stat", |state| Ok(state.at(path)?.metadata.clone()))
+        self.read("stat", |state| Ok(state.at(path)?.metadata))
     }
     async fn list_directory(&self, path: &str, cursor: &str, _: u32) -> Result<Page, CallError> {
         if let Some(page) = self.plugin.listing.as_ref().and_then(|l| l(path, cursor)) {

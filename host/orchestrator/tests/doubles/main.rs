@@ -4,6 +4,13 @@
 //! The double's state lives on the device bytes alone, so that a rehearsal on a second
 //! overlay and a fresh session see what was committed there and nothing else.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends by a panic; its helpers do too"
+)]
+
 mod common;
 mod edits;
 mod lies;
