@@ -83,7 +83,12 @@ const WORLD: &str = r"
 ";
 
 fn resolve() -> Resolve {
-    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+    // Tests of several crates share this module, and lie at different depths.
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let wit = above
+        .map(|folder| folder.join("wit"))
+        .find(|wit| wit.join("plugin").is_dir())
+        .unwrap();
     let mut resolve = Resolve::default();
     for package in ["types", "runtime", "reply", "disk", "guest", "plugin"] {
         resolve.push_path(wit.join(package)).unwrap();
