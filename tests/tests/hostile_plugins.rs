@@ -154,14 +154,13 @@ fn appending(path: &str, length: u32, times: u32) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_fixer_cannot_reach_out_of_the_guest_or_flood_the_plan() {
-    let test = "a_fixer_cannot_reach_out_of_the_guest_or_flood_the_plan";
+async fn a_fixer_cannot_reach_out_of_the_guest() {
+    let test = "a_fixer_cannot_reach_out_of_the_guest";
     for (path, times, code) in [
         ("/../../../etc/hostname", 1, ErrorCode::Invalid),
         ("/etc/../../etc/hostname", 1, ErrorCode::Invalid),
         ("etc/hostname", 1, ErrorCode::Invalid),
         ("/proc/self/environ", 1, ErrorCode::NotFound),
-        ("/etc/fstab", 1_000_000, ErrorCode::Limit),
     ] {
         let Some(job) = guest_disk(test, Variant::Bootable) else {
             return;
