@@ -161,6 +161,7 @@ async fn a_fixer_cannot_reach_out_of_the_guest() {
         ("/etc/../../etc/hostname", 1, ErrorCode::Invalid),
         ("etc/hostname", 1, ErrorCode::Invalid),
         ("/proc/self/environ", 1, ErrorCode::NotFound),
+        ("/etc/fstab", 1_000_000, ErrorCode::Limit),
     ] {
         let Some(job) = guest_disk(test, Variant::Bootable) else {
             return;

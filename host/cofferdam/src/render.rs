@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use serde::Serialize;
+use std::io::Write;
 
 /// A number of bytes for people: exact below a KiB, else to three digits.
 pub fn bytes(count: u64) -> String {
@@ -10,9 +11,29 @@ pub fn bytes(count: u64) -> String {
 
 /// Prints a value as JSON.
 pub fn json(value: &impl Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    say(format_args!("{}\n", serde_json::to_string_pretty(value)?));
     Ok(())
 }
+
+/// Writes to standard output. A reader that went away (`| head`) is no failure: what was
+/// to be done is done all the same.
+pub fn say(text: std::fmt::Arguments<'_>) {
+    let written = std::io::stdout().lock().write_fmt(text);
+    if let Err(error) = written
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        eprintln!("warning: cannot write to standard output: {error}");
+    }
+}
+
+/// Prints a line, as `println!` does, but never panics.
+macro_rules! sayln {
+    () => { $crate::render::say(format_args!("\n")) };
+    ($format:literal $($rest:tt)*) => {
+        $crate::render::say(format_args!("{}\n", format_args!($format $($rest)*)))
+    };
+}
+pub(crate) use sayln;
 
 /// Text from outside, safe for a terminal: control characters but newline and tab are
 /// shown as escapes.

@@ -28,6 +28,7 @@ mod compare;
 mod convert;
 mod error;
 mod folder;
+mod foreign;
 mod format;
 mod image;
 mod inflate;

@@ -67,9 +67,10 @@ pub(crate) struct Opened {
 }
 
 /// Tells the format of a file by its content, never by its name. What has no known
-/// magic is raw.
+/// magic is raw; containers that are not read are told from raw disks and refused.
 ///
 /// # Errors
+/// [`DiskError::Unsupported`] for a known container.
 /// As [`SourceFolder::open_file`], and [`DiskError::Io`] while reading the first bytes.
 pub fn probe(folder: &SourceFolder, name: &str) -> Result<Format, DiskError> {
     probe_file(&folder.open_file(name)?)
@@ -82,6 +83,7 @@ fn probe_file(file: &SourceFile) -> Result<Format, DiskError> {
     } else if vmdk::probe(&head) {
         Format::Vmdk
     } else {
+        crate::foreign::refuse(file, &head)?;
         Format::Raw
     })
 }

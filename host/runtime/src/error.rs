@@ -10,6 +10,9 @@ pub enum LoadError {
     /// The file or folder cannot be read.
     #[error("cannot be read: {0}")]
     Io(#[from] std::io::Error),
+    /// A folder, pipe or device.
+    #[error("not a regular file")]
+    NotAFile,
     /// Larger than the host compiles.
     #[error(
         "it has {size} bytes and at most {most} are compiled; strip debug information, or split the plugin"

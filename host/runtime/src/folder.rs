@@ -2,8 +2,9 @@
 
 use crate::error::LoadError;
 use crate::inspect::{Inspection, MAX_COMPONENT_BYTES, inspect};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// A file that is a plugin.
@@ -46,24 +47,39 @@ impl PluginFile {
 
 /// Reads a file that is not larger than what is compiled.
 pub(crate) fn read_component(path: &Path) -> Result<Vec<u8>, LoadError> {
-    let size = fs::metadata(path)?.len();
+    let metadata = fs::metadata(path)?;
+    // Opening a pipe would wait for a writer, and a device has no end.
+    if !metadata.is_file() {
+        return Err(LoadError::NotAFile);
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(path)?
+        .take(MAX_COMPONENT_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    let size = metadata.len().max(bytes.len() as u64);
     if size > MAX_COMPONENT_BYTES {
         return Err(LoadError::TooLarge {
             size,
             most: MAX_COMPONENT_BYTES,
         });
     }
-    Ok(fs::read(path)?)
+    Ok(bytes)
 }
 
 impl PluginFolder {
     /// Looks at every `*.wasm` of the folders, not descending. What is no plugin is
-    /// refused and the others stay. Of files that claim one id none is taken: which of
-    /// them is meant is not for the host to guess.
+    /// refused and the others stay. Of different files that claim one id none is taken:
+    /// which of them is meant is not for the host to guess. Files of the same content are
+    /// one plugin.
     pub fn scan(folders: &[PathBuf]) -> Self {
         let mut result = Self::default();
         let mut by_id: BTreeMap<String, Vec<PluginFile>> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         for folder in folders {
+            // The same folder twice is one.
+            if !seen.insert(fs::canonicalize(folder).unwrap_or_else(|_| folder.clone())) {
+                continue;
+            }
             match components(folder) {
                 Ok(paths) => {
                     for path in paths {
@@ -82,7 +98,14 @@ impl PluginFolder {
                 }),
             }
         }
-        for (id, files) in by_id {
+        for (id, mut files) in by_id {
+            let first = files.first().map(|file| file.inspection.digest.clone());
+            if files
+                .iter()
+                .all(|file| Some(&file.inspection.digest) == first.as_ref())
+            {
+                files.truncate(1);
+            }
             if files.len() == 1 {
                 result.plugins.extend(files);
             } else {

@@ -2,7 +2,7 @@
 
 use crate::cli::{Disk, Output};
 use crate::progress::{Bar, byte_bar, cancel_on_interrupt};
-use crate::render::{bytes, json, safe};
+use crate::render::{bytes, json, safe, sayln};
 use anyhow::{Context, Result, bail};
 use cofferdam_disk::{
     Compression, ConvertOptions, DiskError, Format, Image, ImageInfo, MapEntry, OpenImage,
@@ -78,29 +78,29 @@ fn info(info: &ImageInfo, output: Output) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let variant = info.variant.as_deref().unwrap_or_default();
-    println!("image:         {}", safe(&info.file));
-    println!("format:        {} {}", info.format, safe(variant));
-    println!(
+    sayln!("image:         {}", safe(&info.file));
+    sayln!("format:        {} {}", info.format, safe(variant));
+    sayln!(
         "disk size:     {} ({} bytes)",
         bytes(info.virtual_size),
         info.virtual_size
     );
-    println!("on its medium: {}", bytes(info.allocated));
+    sayln!("on its medium: {}", bytes(info.allocated));
     if let Some(cluster) = info.cluster_size {
-        println!("cluster size:  {}", bytes(cluster));
+        sayln!("cluster size:  {}", bytes(cluster));
     }
     for file in &info.files {
-        println!("file:          {} ({} bytes)", safe(&file.name), file.size);
+        sayln!("file:          {} ({} bytes)", safe(&file.name), file.size);
     }
     if let Some(table) = &info.partition_table {
         let kind = serde_json::to_value(table.kind)?;
-        println!(
+        sayln!(
             "partitions:    {} {}",
             kind.as_str().unwrap_or_default(),
             table.disk_id
         );
         for part in &table.partitions {
-            println!(
+            sayln!(
                 "  {:>3}  start {:>14}  size {:>14}  type {}  uuid {}{}{}",
                 part.number,
                 part.start,
@@ -114,11 +114,11 @@ fn info(info: &ImageInfo, output: Output) -> Result<ExitCode> {
             );
         }
         for warning in &table.warnings {
-            println!("warning:       {}", safe(warning));
+            sayln!("warning:       {}", safe(warning));
         }
     }
     for warning in &info.warnings {
-        println!("warning:       {}", safe(warning));
+        sayln!("warning:       {}", safe(warning));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -130,11 +130,11 @@ fn map(image: &dyn Image, output: Output) -> Result<ExitCode> {
         json(&entries)?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{:>16}  {:>16}  kind", "offset", "length");
+    sayln!("{:>16}  {:>16}  kind", "offset", "length");
     for entry in entries {
         let entry = entry?;
         let kind = serde_json::to_value(entry.kind)?;
-        println!(
+        sayln!(
             "{:>16}  {:>16}  {}",
             entry.offset,
             entry.length,
@@ -169,7 +169,7 @@ async fn convert(
         json(&report)?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!(
+    sayln!(
         "{}: {} of disk in {} of file, {:.1} s",
         report.target.display(),
         bytes(report.virtual_size),
@@ -207,12 +207,13 @@ async fn compare(
         return Ok(code);
     }
     match result.first_difference {
-        None if result.size_a == result.size_b => println!("the disks are identical"),
-        None => println!(
+        None if result.size_a == result.size_b => sayln!("the disks are identical"),
+        None => sayln!(
             "the disks are identical but for their size ({} and {} bytes); the rest of the longer is zero",
-            result.size_a, result.size_b
+            result.size_a,
+            result.size_b
         ),
-        Some(offset) => println!("the disks differ, first at byte {offset}"),
+        Some(offset) => sayln!("the disks differ, first at byte {offset}"),
     }
     Ok(code)
 }

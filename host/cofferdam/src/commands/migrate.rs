@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::exit::NotApproved;
 use crate::host;
 use crate::progress::{Watcher, cancel_on_interrupt};
-use crate::render::{bytes, json, safe};
+use crate::render::{bytes, json, safe, sayln};
 use anyhow::{Context, Result, bail};
 use cofferdam_capabilities::plugins::LoadedPlugins;
 use cofferdam_contract::types::{Severity, Timestamp};
@@ -24,14 +24,17 @@ pub async fn run(command: &Migrate, cli: &Cli, config: &Config) -> Result<ExitCo
     if let Some(file) = &command.plan {
         check_plan_target(file)?;
     }
-    let loaded = host::load(cli, config)?;
-    for refused in &loaded.refused {
-        eprintln!(
-            "warning: plugin {} is not loaded: {}",
-            refused.path.display(),
-            safe(&refused.reason.to_string())
+    if let Some(out) = &command.out
+        && out.exists()
+        && !out.is_dir()
+    {
+        bail!(
+            "{} is not a folder; name one for the new disk",
+            out.display()
         );
     }
+    let loaded = host::load(cli, config)?;
+    refuse_incomplete(&loaded)?;
     let watcher = Watcher::new();
     let request = request(command, config, saved.as_ref(), loaded, &watcher)?;
     let outcome = carry_out(command, cli.output, saved, &request, &watcher).await;
@@ -62,7 +65,7 @@ async fn carry_out(
             Output::Json => json(&rehearsed.plan)?,
             Output::Text => {
                 show(&rehearsed.plan);
-                println!("\nplan written to {}", file.display());
+                sayln!("\nplan written to {}", file.display());
             }
         }
         return Ok(ExitCode::SUCCESS);
@@ -78,6 +81,9 @@ async fn carry_out(
         None => {
             let folder = OutputFolder::prepare(out, &rehearsed.plan.disk_names())?;
             if !command.yes {
+                if output == Output::Json {
+                    json(&rehearsed.plan)?;
+                }
                 approve(output)?;
             }
             folder
@@ -100,6 +106,24 @@ async fn finish(
         Output::Text => show_report(&report, out),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A migration without a plugin that was meant to be there may give a disk that does not
+/// boot, and nothing would show it.
+fn refuse_incomplete(loaded: &LoadedPlugins) -> Result<()> {
+    if loaded.refused.is_empty() {
+        return Ok(());
+    }
+    let refused: Vec<String> = loaded
+        .refused
+        .iter()
+        .map(|refused| format!("{}: {}", refused.path.display(), refused.reason))
+        .collect();
+    bail!(
+        "{} of the plugin folders cannot be loaded, and a migration without them may not boot; remove or mend them, or name another folder with --plugins:\n  {}",
+        refused.len(),
+        refused.join("\n  ")
+    );
 }
 
 /// A plan may replace a plan, but nothing else: the argument may be a mistyped disk.
@@ -192,9 +216,9 @@ fn approve(output: Output) -> Result<()> {
 }
 
 fn show(plan: &Plan) {
-    println!("source:  {}", safe(&plan.source));
+    sayln!("source:  {}", safe(&plan.source));
     for file in &plan.binding.source {
-        println!(
+        sayln!(
             "         {} ({} bytes, sha256 {})",
             safe(&file.name),
             file.size,
@@ -202,17 +226,17 @@ fn show(plan: &Plan) {
         );
     }
     let os = &plan.guest.operating_system;
-    println!("guest:   {} {}", safe(&os.name), safe(&os.architecture));
+    sayln!("guest:   {} {}", safe(&os.name), safe(&os.architecture));
     for kernel in &plan.guest.kernels {
-        println!("         kernel {}", safe(&kernel.version));
+        sayln!("         kernel {}", safe(&kernel.version));
     }
-    println!(
+    sayln!(
         "target:  {} on {}",
         plan.disk_names().join(", "),
         plan.binding.target.disk_bus
     );
     if !plan.notes.is_empty() {
-        println!("\nnotes:");
+        sayln!("\nnotes:");
     }
     for note in &plan.notes {
         let severity = match note.severity {
@@ -220,16 +244,16 @@ fn show(plan: &Plan) {
             Severity::Warn => "warning",
             Severity::Block => "blocked",
         };
-        println!("  {severity}: {}", safe(&note.to_string()));
+        sayln!("  {severity}: {}", safe(&note.to_string()));
     }
-    println!("\n{} edits, rehearsed on an overlay:", plan.edits.len());
+    sayln!("\n{} edits, rehearsed on an overlay:", plan.edits.len());
     for change in &plan.changes {
-        println!("\n{}", console::style(safe(&change.path)).bold());
+        sayln!("\n{}", console::style(safe(&change.path)).bold());
         for edit in change.edits.iter().filter_map(|n| plan.edits.get(*n)) {
-            println!("  {}: {}", edit.fixer, safe(&edit.reason));
+            sayln!("  {}: {}", edit.fixer, safe(&edit.reason));
         }
         if let Some(summary) = &change.summary {
-            println!("  {}", safe(summary));
+            sayln!("  {}", safe(summary));
         }
         for line in change.diff.iter().flat_map(|diff| diff.lines()) {
             let line = safe(line);
@@ -239,21 +263,21 @@ fn show(plan: &Plan) {
                 Some('@') => console::style(line).cyan(),
                 _ => console::style(line),
             };
-            println!("    {styled}");
+            sayln!("    {styled}");
         }
     }
-    println!("\ndigest of edits and result: {}", plan.edits_digest);
+    sayln!("\ndigest of edits and result: {}", plan.edits_digest);
 }
 
 fn show_report(report: &Report, out: &Path) {
-    println!();
+    sayln!();
     for disk in &report.disks {
-        println!(
+        sayln!(
             "{}: {} of disk in {} of file",
             out.join(&disk.file).display(),
             bytes(disk.virtual_size),
             bytes(disk.file_size)
         );
     }
-    println!("report: {}", out.join("report.md").display());
+    sayln!("report: {}", out.join("report.md").display());
 }

@@ -4,7 +4,7 @@ use super::plugin_build;
 use crate::cli::{Cli, Output, Plugin};
 use crate::config::Config;
 use crate::host::plugin_folders;
-use crate::render::{bytes, json, safe};
+use crate::render::{bytes, json, safe, sayln};
 use anyhow::{Context, Result};
 use cofferdam_contract::kinds::Kind;
 use cofferdam_contract::manifest::Limits;
@@ -67,19 +67,22 @@ fn list(cli: &Cli) -> Result<ExitCode> {
     if listed.plugins.is_empty() {
         let places: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
         if places.is_empty() {
-            println!("no plugins: there is no plugin folder; name one with --plugins FOLDER");
+            sayln!("no plugins: there is no plugin folder; name one with --plugins FOLDER");
         } else {
-            println!("no plugins in {}", places.join(", "));
+            sayln!("no plugins in {}", places.join(", "));
         }
     } else {
-        println!(
+        sayln!(
             "{:<12}  {:<14}  {:<9}  {:<12}  summary",
-            "kind", "id", "version", "digest"
+            "kind",
+            "id",
+            "version",
+            "digest"
         );
     }
     for plugin in &listed.plugins {
         let short: String = plugin.digest.chars().take(12).collect();
-        println!(
+        sayln!(
             "{:<12}  {:<14}  {:<9}  {short}  {}",
             plugin.kind.to_string(),
             plugin.id,
@@ -88,10 +91,10 @@ fn list(cli: &Cli) -> Result<ExitCode> {
         );
     }
     if !listed.refused.is_empty() {
-        println!("\nrefused:");
+        sayln!("\nrefused:");
     }
     for refused in &listed.refused {
-        println!("  {}: {}", safe(&refused.file), safe(&refused.reason));
+        sayln!("  {}: {}", safe(&refused.file), safe(&refused.reason));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -139,25 +142,25 @@ fn inspect(file: &Path, output: Output) -> Result<ExitCode> {
 
 fn describe(inspection: &Inspection) {
     let manifest = &inspection.manifest;
-    println!("{} {} ({})", manifest.id, manifest.version, inspection.kind);
-    println!("  {}", safe(&manifest.summary));
-    println!(
+    sayln!("{} {} ({})", manifest.id, manifest.version, inspection.kind);
+    sayln!("  {}", safe(&manifest.summary));
+    sayln!(
         "world:   cofferdam:plugin/{}@0.1.0",
         inspection.kind.world()
     );
-    println!("digest:  sha256:{}", inspection.digest);
-    println!("size:    {}", bytes(inspection.size));
-    println!("capabilities wanted:");
+    sayln!("digest:  sha256:{}", inspection.digest);
+    sayln!("size:    {}", bytes(inspection.size));
+    sayln!("capabilities wanted:");
     for import in &inspection.imports {
         let inherent = inspection
             .kind
             .inherent_imports()
             .contains(&import.as_str());
         let note = if inherent { "  (of its world)" } else { "" };
-        println!("  {import}{note}");
+        sayln!("  {import}{note}");
     }
     if !inspection.wasi.is_empty() {
-        println!(
+        sayln!(
             "  {} WASI interfaces, inert: no files, network, environment or clock",
             inspection.wasi.len()
         );
@@ -167,16 +170,14 @@ fn describe(inspection: &Inspection) {
         cpu_ms,
         wall_ms,
     } = manifest.limits;
-    println!(
-        "limits:  {memory_mib} MiB memory, {cpu_ms} ms CPU and {wall_ms} ms wall clock a call"
-    );
+    sayln!("limits:  {memory_mib} MiB memory, {cpu_ms} ms CPU and {wall_ms} ms wall clock a call");
     let after = manifest.order.after.join(", ");
     let before = manifest.order.before.join(", ");
     if !after.is_empty() {
-        println!("after:   {after}");
+        sayln!("after:   {after}");
     }
     if !before.is_empty() {
-        println!("before:  {before}");
+        sayln!("before:  {before}");
     }
     let settings = manifest
         .settings
@@ -184,7 +185,7 @@ fn describe(inspection: &Inspection) {
         .and_then(|p| p.as_object());
     for (name, schema) in settings.into_iter().flatten() {
         let text = |key: &str| schema.get(key).map(ToString::to_string).unwrap_or_default();
-        println!(
+        sayln!(
             "setting: {}.{name} (default {}): {}",
             manifest.id,
             text("default"),

@@ -6,7 +6,7 @@
 //! inside this program and is laid out for that command, so that it needs no copy of it.
 
 use crate::cli::Output;
-use crate::render::{bytes, json};
+use crate::render::{bytes, json, sayln};
 use anyhow::{Context, Result, bail};
 use cofferdam_contract::manifest::{Build, Manifest};
 use cofferdam_runtime::{Inspection, embed_manifest, inspect};
@@ -77,7 +77,7 @@ fn say(inspection: &Inspection, target: &Path, output: Output) -> Result<ExitCod
     if output == Output::Json {
         json(inspection)?;
     } else {
-        println!(
+        sayln!(
             "{}: {} {} ({}), {}",
             target.display(),
             inspection.manifest.id,

@@ -90,6 +90,11 @@ impl Content {
         self.pieces.iter().map(Piece::len).sum()
     }
 
+    /// How many pieces it is made of.
+    pub fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.pieces.is_empty()

@@ -9,6 +9,9 @@ use cofferdam_contract::types::{Attributes, Error, ErrorCode, FileKind};
 pub(crate) const SELINUX: &str = "security.selinux";
 /// Longest name of a file in bytes, as every Linux file system has it.
 const LONGEST_NAME: usize = 255;
+/// Most pieces that a file's content may consist of: every edit keeps the content before and
+/// after it, so that their number must not follow that of the edits.
+const MOST_PIECES: usize = 128;
 /// Most bytes that one edit carries: what the contract allows.
 const MOST_BYTES: usize = 16 << 20;
 
@@ -242,6 +245,7 @@ impl Model {
             return Ok(None);
         }
         let after = before.appended(bytes.clone());
+        check_pieces(&place.path, &after)?;
         self.set_content(id, after.clone())?;
         let offset = before.len();
         self.recorded(
@@ -275,6 +279,7 @@ impl Model {
             return Ok(None);
         }
         let after = before.patched(offset, bytes.clone());
+        check_pieces(&place.path, &after)?;
         self.set_content(id, after.clone())?;
         self.recorded(
             place,
@@ -630,6 +635,17 @@ fn name_length(name: &str) -> Option<usize> {
         };
     }
     Some(length)
+}
+
+fn check_pieces(path: &str, content: &Content) -> Result<(), Error> {
+    if content.pieces() > MOST_PIECES {
+        return Err(Error::new(
+            ErrorCode::Limit,
+            format!("{path} is edited in more than {MOST_PIECES} pieces"),
+        )
+        .with_hint("write the file once instead of appending and patching bit by bit"));
+    }
+    Ok(())
 }
 
 fn check_mode(mode: u32) -> Result<(), Error> {

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 /// Most edits that one plan holds: far above any real guest, far below what would
 /// exhaust the host.
-const MOST_EDITS: usize = 100_000;
+const MOST_EDITS: usize = 10_000;
 /// Most new bytes that fixers hand over for one plan; they stay in memory until its end.
 const MOST_CARRIED: u64 = 1 << 30;
 

@@ -467,10 +467,6 @@ impl Drop for Output {
         // What cannot be removed now is cleared by the next run.
         let _ = std::fs::remove_dir_all(&self.staging);
         if self.made {
-            // Only an empty folder can be removed like this: one without a result.
-            let _ = std::fs::remove_dir(&self.folder);
-        }
-        if self.made {
             // Succeeds only where nothing was put into it.
             let _ = std::fs::remove_dir(&self.folder);
         }

@@ -256,7 +256,7 @@ fn nothing_found(guest: &mut dyn Trees, devices: &[BlockDevice], trees: &[Tree])
         };
         if unread && ROOT_KINDS.contains(&kind) {
             let message = format!(
-                "no root was found; it may be on {}: no file-system plugin reads {kind}",
+                "no root was found; it may be on {}: no file-system plugin could mount {kind}",
                 describe(device)
             );
             guest.note(Severity::Block, &message)?;

@@ -111,12 +111,12 @@ fn unreadable(row: &Row, device: &BlockDevice) -> Note {
             weight(row),
             match weight(row) {
                 Severity::Block => format!(
-                    "{place}: no file-system plugin reads {kind}, and what is there may have to \
+                    "{place}: no file-system plugin could mount {kind}, and what is there may have to \
                      be changed; install one, or move {} to ext4 before migrating",
                     row.path
                 ),
                 _ => format!(
-                    "{place}: no file-system plugin reads {kind}; nothing on it is looked at"
+                    "{place}: no file-system plugin could mount {kind}; nothing on it is looked at"
                 ),
             },
         ),
