@@ -38,8 +38,11 @@ impl Observer for Silent {
     fn log(&self, _: &str, _: Level, _: &str, _: &[(String, String)]) {}
 }
 
+/// A component, and the limits of its manifest that are not generous.
+type Hostile<'a> = (&'a [u8], &'a [(&'a str, u32)]);
+
 /// A request with the product's plugins, and the fixer `hostile` where there is one.
-fn request(job: &Job, hostile: Option<(&[u8], &[(&str, u32)])>) -> Request {
+fn request(job: &Job, hostile: Option<Hostile<'_>>) -> Request {
     let folder = job.path("plugins");
     link_plugins(&folder, &[]);
     if let Some((component, limits)) = hostile {
