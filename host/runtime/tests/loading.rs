@@ -178,14 +178,21 @@ fn a_folder_gives_what_is_good_and_says_what_is_not() {
     bench.write("good", "", &fixer("", ""));
     bench.write("b", "", &fixer("", "(unreachable)"));
     let folder = bench.folder.path();
-    let copy = std::fs::read(folder.join("b.wasm")).unwrap();
-    std::fs::write(folder.join("copy-of-b.wasm"), copy).unwrap();
+    // The same content twice is one plugin, another content under its id is a quarrel.
+    let copy = std::fs::read(folder.join("good.wasm")).unwrap();
+    std::fs::write(folder.join("good-again.wasm"), copy).unwrap();
+    let other = embed_manifest(&fixer("", "(drop (i32.const 1))"), &manifest("b", "")).unwrap();
+    std::fs::write(folder.join("other-b.wasm"), other).unwrap();
+    let pipe = std::process::Command::new("mkfifo")
+        .arg(folder.join("pipe.wasm"))
+        .status();
+    assert!(pipe.unwrap().success());
     std::fs::write(folder.join("broken.wasm"), b"\0asm").unwrap();
     std::fs::write(folder.join("README.md"), b"not looked at").unwrap();
     let huge = std::fs::File::create(folder.join("huge.wasm")).unwrap();
     huge.set_len(MAX_COMPONENT_BYTES + 1).unwrap();
     let missing = folder.join("missing");
-    let scan = PluginFolder::scan(&[folder.to_owned(), missing.clone()]);
+    let scan = PluginFolder::scan(&[folder.to_owned(), missing.clone(), folder.to_owned()]);
     let ids: Vec<&str> = scan
         .plugins
         .iter()
@@ -206,11 +213,12 @@ fn a_folder_gives_what_is_good_and_says_what_is_not() {
         })
         .collect();
     let expected = [
-        ("b.wasm", "copy-of-b.wasm"),
+        ("b.wasm", "other-b.wasm"),
         ("broken.wasm", "not a WebAssembly component"),
-        ("copy-of-b.wasm", "its id `b` is also that of"),
         ("huge.wasm", "at most"),
         ("missing", "cannot be read"),
+        ("other-b.wasm", "its id `b` is also that of"),
+        ("pipe.wasm", "not a regular file"),
     ];
     assert_eq!(refused.len(), expected.len(), "{refused:?}");
     for ((name, reason), (expected_name, expected_reason)) in refused.iter().zip(expected) {
