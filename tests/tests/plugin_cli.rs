@@ -125,25 +125,50 @@ fn what_is_no_plugin_is_refused_with_the_reason_and_the_others_load() {
 }
 
 #[test]
-fn two_plugins_of_one_name_are_both_refused() {
+fn two_plugins_of_one_name_are_both_refused_and_copies_are_one() {
     let folder = tempfile::tempdir().unwrap();
     let plugins_folder = folder.path().join("plugins");
     link_plugins(&plugins_folder, &[]);
-    fs::copy(
-        plugins_folder.join("fstab.wasm"),
-        plugins_folder.join("other.wasm"),
-    )
-    .unwrap();
+    let mut bytes = fs::read(plugins_folder.join("fstab.wasm")).unwrap();
+    let other = plugins_folder.join("other.wasm");
+    fs::write(&other, &bytes).unwrap();
     let arguments = ["plugin", "list", "--plugins", "plugins", "--output", "json"];
-    let list = run(&mut cofferdam(folder.path(), &arguments))
-        .code(0)
-        .json();
-    assert!(listed(&list).iter().all(|(_, id)| id != "fstab"));
-    let refused = list["refused"].to_string();
+    let list = || {
+        run(&mut cofferdam(folder.path(), &arguments))
+            .code(0)
+            .json()
+    };
+    let copied = list();
+    let count = listed(&copied)
+        .iter()
+        .filter(|(_, id)| id == "fstab")
+        .count();
+    assert_eq!((count, copied["refused"].to_string().as_str()), (1, "[]"));
+    // The same code with one more custom section: an empty one of the name "x".
+    bytes.extend([0, 2, 1, b'x']);
+    fs::write(&other, &bytes).unwrap();
+    let quarrelling = list();
+    assert!(listed(&quarrelling).iter().all(|(_, id)| id != "fstab"));
+    let refused = quarrelling["refused"].to_string();
     assert!(
         refused.contains("fstab.wasm") && refused.contains("other.wasm"),
         "{refused}"
     );
+    // A migration that would silently go without a fixer does not begin.
+    fs::write(folder.path().join("disk.raw"), [0; 4096]).unwrap();
+    let migrate = [
+        "migrate",
+        "disk.raw",
+        "--plugins",
+        "plugins",
+        "-o",
+        "out",
+        "-y",
+    ];
+    run(&mut cofferdam(folder.path(), &migrate))
+        .code(1)
+        .says(&["other.wasm", "may not boot"]);
+    assert!(!folder.path().join("out").exists());
 }
 
 #[test]
