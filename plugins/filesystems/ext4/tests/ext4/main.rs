@@ -2,6 +2,8 @@
 //! once. The modules say `cfg(test)` because the lints of tests go by it.
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod common;
 #[cfg(test)]
 mod edits;
