@@ -1,0 +1,1 @@
+//! State: runs and their journal, secrets, identity and audit in SQLite.
