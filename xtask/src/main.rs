@@ -15,7 +15,9 @@ mod build_plugins;
 mod demo;
 mod fuzz;
 mod lint;
+mod seed;
 mod setup;
+mod soak;
 mod test;
 mod tools;
 mod wit;
@@ -53,6 +55,17 @@ enum Command {
         /// Seconds of fuzzing a target; 0 for none
         #[arg(long, default_value_t = 10)]
         fuzz_seconds: u32,
+    },
+    /// Kill, starve and flood for long: what `test` runs a sample of
+    Soak {
+        /// Where the random moments come from, to repeat a run; another each time without it
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Kills of the workflow and of the migration, each
+        #[arg(long, default_value_t = 500)]
+        kills: u32,
+        /// Only the tests with this in their name
+        filter: Option<String>,
     },
     /// Run the benchmarks in release mode
     Bench {
@@ -96,6 +109,11 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Demo => demo::run(&workspace),
         Command::Test { fuzz_seconds } => test::run(&workspace, fuzz_seconds),
+        Command::Soak {
+            seed,
+            kills,
+            filter,
+        } => soak::run(&workspace, seed, kills, filter.as_deref()),
         Command::Bench { filter } => bench::run(&workspace, filter.as_deref()),
         Command::Lint { filter } => lint::run(&workspace, filter.as_deref()),
         Command::Fuzz { seconds, target } => {

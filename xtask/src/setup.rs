@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use cofferdam_fixtures::find;
 
-use crate::tools::{self, COMPONENTIZE_PY};
+use crate::tools::{self, COMPONENTIZE_PY, SCHEMATHESIS, Tool};
 use crate::workspace::{self, Workspace, describe, output};
 
 /// Programs that building and testing use, and the Debian packages they come with.
@@ -23,6 +23,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("qemu-img", "qemu-utils"),
     ("qemu-io", "qemu-utils"),
     ("qemu-system-x86_64", "qemu-system-x86"),
+    ("strace", "strace"),
     ("unshare", "util-linux"),
     ("xz", "xz-utils"),
     ("zstd", "zstd"),
@@ -34,6 +35,9 @@ const FILES: &[(&str, &str)] = &[
     ("/usr/lib/ipxe/qemu/efi-virtio.rom", "ipxe-qemu"),
 ];
 
+/// Tools from PyPI that building and testing use.
+const TOOLS: &[&Tool] = &[&COMPONENTIZE_PY, &SCHEMATHESIS];
+
 /// What plugins are compiled for.
 const TARGET: &str = "wasm32-wasip2";
 
@@ -41,7 +45,7 @@ const TARGET: &str = "wasm32-wasip2";
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let packages = missing_packages(workspace);
     let target = !has_target(workspace)?;
-    let tools = tools::missing(workspace, &[&COMPONENTIZE_PY]);
+    let tools = tools::missing(workspace, TOOLS);
     if packages.is_empty() && !target && tools.is_empty() {
         println!("setup: nothing is missing");
         return Ok(());
@@ -68,7 +72,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
                 .args(["target", "add", TARGET]),
         )?;
     }
-    tools::ensure(workspace, &[&COMPONENTIZE_PY])
+    tools::ensure(workspace, TOOLS)
 }
 
 fn missing_packages(workspace: &Workspace) -> Vec<&'static str> {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use cofferdam_fixtures::{Fixtures, Format, Variant};
 
 use crate::workspace::{Workspace, describe, in_ci};
-use crate::{build_plugins, fuzz, setup};
+use crate::{build_plugins, fuzz, seed, setup};
 
 /// How many tests passed and failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +49,7 @@ fn prepare(workspace: &Workspace) -> Result<()> {
 
 fn run_tests(workspace: &Workspace, counts: &mut Counts) -> Result<()> {
     let mut test = workspace.cargo(&["test", "--workspace", "--no-fail-fast"]);
+    seed::give(&mut test, seed::choose(None)?);
     let mut child = test
         .stdout(Stdio::piped())
         .spawn()

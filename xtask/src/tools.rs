@@ -37,6 +37,13 @@ pub(crate) const CARGO_FUZZ: Tool = Tool {
     program: "cargo-fuzz",
 };
 
+/// Sends an API what its OpenAPI document allows and forbids.
+pub(crate) const SCHEMATHESIS: Tool = Tool {
+    package: "schemathesis",
+    version: "4.32.5",
+    program: "schemathesis",
+};
+
 /// Formats TOML.
 pub(crate) const TAPLO: Tool = Tool {
     package: "taplo",
