@@ -17,6 +17,7 @@ wasmtime::component::bindgen!({
         "../../wit/reply",
         "../../wit/disk",
         "../../wit/guest",
+        "../../wit/tool",
         "../../wit/plugin",
     ],
     inline: "
@@ -27,6 +28,7 @@ wasmtime::component::bindgen!({
             include cofferdam:plugin/filesystem@0.1.0;
             include cofferdam:plugin/inspector@0.1.0;
             include cofferdam:plugin/fixer@0.1.0;
+            include cofferdam:plugin/workflow-step@0.1.0;
         }
     ",
     world: "cofferdam:host/every-kind",

@@ -7,9 +7,10 @@
 use crate::failure::CallError;
 use crate::manifest::Manifest;
 use crate::services::{
-    Context, Devices, Edits, Facts, Findings, Machine, SourceFolder, Trees, View,
+    Artifacts, Context, Devices, Edits, Facts, Findings, Machine, Operations, Secrets,
+    SourceFolder, Tools, Trees, View,
 };
-use crate::types::{Attributes, Identity, Metadata, MountReport, Page, Space};
+use crate::types::{Attributes, Identity, Metadata, MountReport, Page, Space, StepPlan};
 use async_trait::async_trait;
 use std::any::Any;
 use std::sync::Arc;
@@ -28,15 +29,18 @@ pub enum Kind {
     Inspector,
     /// World `fixer`.
     Fixer,
+    /// World `workflow-step`.
+    WorkflowStep,
 }
 
 impl Kind {
-    /// Every kind, in the order a migration uses them.
-    pub const ALL: [Self; 4] = [
+    /// Every kind: those of a migration in the order it uses them, then the others.
+    pub const ALL: [Self; 5] = [
         Self::DiskSource,
         Self::Filesystem,
         Self::Inspector,
         Self::Fixer,
+        Self::WorkflowStep,
     ];
 
     /// The world's name in `cofferdam:plugin`.
@@ -46,6 +50,7 @@ impl Kind {
             Self::Filesystem => "filesystem",
             Self::Inspector => "inspector",
             Self::Fixer => "fixer",
+            Self::WorkflowStep => "workflow-step",
         }
     }
 
@@ -56,11 +61,12 @@ impl Kind {
             Self::Filesystem => "cofferdam:plugin/file-tree@0.1.0",
             Self::Inspector => "cofferdam:plugin/inspection@0.1.0",
             Self::Fixer => "cofferdam:plugin/fixing@0.1.0",
+            Self::WorkflowStep => "cofferdam:plugin/step@0.1.0",
         }
     }
 
-    /// The `cofferdam:*` interfaces that the world itself imports: choosing such a plugin
-    /// is granting them.
+    /// The `cofferdam:*` interfaces that belong to the world: choosing such a plugin is
+    /// granting them.
     pub fn inherent_imports(self) -> &'static [&'static str] {
         match self {
             Self::DiskSource => &[
@@ -88,7 +94,29 @@ impl Kind {
                 "cofferdam:guest/facts@0.1.0",
                 "cofferdam:guest/edits@0.1.0",
             ],
+            Self::WorkflowStep => &[
+                "cofferdam:runtime/context@0.1.0",
+                "cofferdam:runtime/config@0.1.0",
+            ],
         }
+    }
+
+    /// The interfaces that a plugin of this kind may import where the operator granted
+    /// them to it.
+    pub fn grantable_imports(self) -> &'static [&'static str] {
+        match self {
+            Self::DiskSource | Self::Filesystem | Self::Inspector | Self::Fixer => &[],
+            Self::WorkflowStep => &[
+                "cofferdam:runtime/secrets@0.1.0",
+                "cofferdam:tool/tool@0.1.0",
+            ],
+        }
+    }
+
+    /// Whether the same input has to give the same bytes: such a plugin's clocks stand
+    /// still at the call's time and its random numbers follow from it.
+    pub fn is_pure(self) -> bool {
+        !matches!(self, Self::WorkflowStep)
     }
 }
 
@@ -261,6 +289,56 @@ pub trait Fixer: Plugin {
     /// Looks at the guest and records edits.
     async fn fix(&self, call: Call, guest: FixerGuest) -> Result<(), CallError>;
 }
+
+/// What a step is given beside its call.
+#[derive(Clone)]
+pub struct StepServices {
+    /// Granted programs.
+    pub tools: Arc<dyn Tools>,
+    /// Granted secrets.
+    pub secrets: Arc<dyn Secrets>,
+    /// The journal of outside effects, for native steps.
+    pub operations: Arc<dyn Operations>,
+    /// The run's artifacts, for native steps.
+    pub artifacts: Arc<dyn Artifacts>,
+}
+
+/// One step of a workflow. `input` is a JSON object, as text.
+#[async_trait]
+pub trait WorkflowStep: Plugin {
+    /// Checks the input, without effects.
+    async fn validate(
+        &self,
+        call: Call,
+        services: StepServices,
+        input: &str,
+    ) -> Result<(), CallError>;
+    /// What [`execute`](Self::execute) would do, without doing it.
+    async fn plan(
+        &self,
+        call: Call,
+        services: StepServices,
+        input: &str,
+    ) -> Result<StepPlan, CallError>;
+    /// Does it; the output is a JSON object, as text, of at most [`MOST_STEP_JSON`] bytes.
+    async fn execute(
+        &self,
+        call: Call,
+        services: StepServices,
+        input: &str,
+    ) -> Result<String, CallError>;
+    /// Undoes it; `output` is none where it did not end well.
+    async fn compensate(
+        &self,
+        call: Call,
+        services: StepServices,
+        input: &str,
+        output: Option<&str>,
+    ) -> Result<(), CallError>;
+}
+
+/// The most bytes of a step's input, and of its output (`wit/plugin`, interface `step`).
+pub const MOST_STEP_JSON: usize = 1 << 20;
 
 /// The plugins that a run may use, each kind in the order of its manifests.
 #[derive(Clone)]

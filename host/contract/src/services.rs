@@ -7,10 +7,13 @@
 
 use crate::types::{
     Attributes, BlockDevice, DeviceInfo, Error, Extent, Kernel, Level, Metadata, MountPoint, Nic,
-    OperatingSystem, Page, Severity, SourceFile, Space, TargetMachine, Timestamp, Tree,
+    OperatingSystem, Page, Severity, SourceFile, Space, TargetMachine, Timestamp, ToolOutcome,
+    ToolRequest, Tree,
 };
 use async_trait::async_trait;
+use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// `cofferdam:runtime/context`, less what the runtime knows itself (the deadline).
 pub trait Context: Send + Sync {
@@ -229,4 +232,69 @@ pub trait Edits: Send + Sync {
     ) -> Result<(), Error>;
     /// A remark for people.
     fn note(&self, severity: Severity, message: &str) -> Result<(), Error>;
+}
+
+/// `cofferdam:tool/tool`: programs that the operator granted to this plugin.
+///
+/// Dropping the future of [`run`](Self::run) stops the program only where the run was
+/// cancelled or the step's time is over; after a kill of the host it is attached to again.
+#[async_trait]
+pub trait Tools: Send + Sync {
+    /// Runs a program to its end, at most once for each operation of the step.
+    async fn run(&self, request: ToolRequest) -> Result<ToolOutcome, Error>;
+    /// Makes a file of the working folder an artifact; its reference.
+    async fn keep(&self, file: &str, name: &str) -> Result<String, Error>;
+}
+
+/// `cofferdam:runtime/secrets`: the project's secrets that were granted to this plugin.
+#[async_trait]
+pub trait Secrets: Send + Sync {
+    /// The value of a secret. Never logged, never recorded.
+    async fn get(&self, name: &str) -> Result<Vec<u8>, Error>;
+}
+
+/// What is known of a host operation when a step comes to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// It is begun now, and recorded as such before this returned.
+    New {
+        /// The same in every attempt and after every restart; goes onto what is made.
+        key: String,
+    },
+    /// An earlier attempt began it and no end is recorded: look by the key what became of
+    /// it, attach to it, or begin it again where that has the same one effect.
+    Started {
+        /// The key it was begun with.
+        key: String,
+    },
+    /// It has ended, with this result.
+    Finished {
+        /// What [`Operations::finish`] recorded.
+        result: Value,
+    },
+}
+
+/// The journal of a step's outside effects. For native steps: a component's effects go
+/// through imports, and what stands behind those keeps the journal itself.
+#[async_trait]
+pub trait Operations: Send + Sync {
+    /// Begins the operation `name`, unique in its step, or says how far it is. Durable
+    /// against power loss when it returns. The same name with another request is
+    /// `conflict`.
+    async fn begin(&self, name: &str, request: Value) -> Result<Begun, Error>;
+    /// Records the result. Durable against power loss when it returns.
+    async fn finish(&self, name: &str, result: Value) -> Result<(), Error>;
+    /// Records that nobody can say how the operation ended; the step is parked.
+    async fn lost(&self, name: &str) -> Result<(), Error>;
+}
+
+/// The run's artifacts. For native steps: a component passes references and never learns
+/// a path.
+#[async_trait]
+pub trait Artifacts: Send + Sync {
+    /// The file behind a reference (`artifact:STEP/FILE`, `artifact:inputs/NAME`).
+    async fn path(&self, reference: &str) -> Result<PathBuf, Error>;
+    /// Makes the file at `path` an artifact of this step called `name`; its reference.
+    /// The file stays where it is. Doing it again replaces the artifact.
+    async fn add(&self, path: &Path, name: &str) -> Result<String, Error>;
 }

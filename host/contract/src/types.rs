@@ -7,11 +7,15 @@ pub use crate::bindings::cofferdam::guest::facts::{Nic, TargetMachine};
 pub use crate::bindings::cofferdam::guest::found::{Kernel, MountPoint, OperatingSystem};
 pub use crate::bindings::cofferdam::guest::trees::Tree;
 pub use crate::bindings::cofferdam::runtime::context::Level;
+pub use crate::bindings::cofferdam::tool::tool::{
+    Argument as ToolArgument, ArtifactArgument, Outcome as ToolOutcome, Request as ToolRequest,
+};
 pub use crate::bindings::cofferdam::types::errors::{Error, ErrorCode, Severity};
 pub use crate::bindings::cofferdam::types::files::{
     Attributes, Entry, FileKind, Metadata, Page, Space, Timestamp,
 };
 pub use crate::bindings::exports::cofferdam::plugin::file_tree::{Identity, MountReport};
+pub use crate::bindings::exports::cofferdam::plugin::step::{PlannedChange, StepPlan};
 
 impl Error {
     /// An error of `code` that says `message`.
