@@ -92,10 +92,13 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WantedCapability {
-    /// The interface (`cofferdam:tool/tool`).
+    /// The interface without its version (`cofferdam:tool/tool`).
     pub name: String,
     /// Why it is needed, one sentence.
     pub why: String,
+    /// The narrowest grant that it works with, or an example where that depends on its
+    /// use: what belongs under `[plugins.ID.grants.KEY]` of `cofferdam.toml`. Only shown.
+    pub grant: Map<String, Value>,
 }
 
 /// How to build a plugin that is not a Rust crate.
@@ -202,6 +205,22 @@ impl Manifest {
                 return refuse(key, format!("{asked} is not between 1 and {most}"));
             }
         }
+        for (index, wanted) in self.capabilities.iter().enumerate() {
+            let name = &wanted.name;
+            let earlier = self.capabilities.iter().take(index);
+            let reason = if !name.contains([':', '/']) || name.contains('@') {
+                "a capability is named without its version, like `cofferdam:tool/tool`"
+            } else if earlier.into_iter().any(|other| other.name == *name) {
+                "it is there twice"
+            } else if wanted.why.trim().is_empty() {
+                "its `why` is empty; say in one sentence what it is needed for"
+            } else if wanted.grant.is_empty() {
+                "its `grant` is empty; give the narrowest grant that the plugin works with"
+            } else {
+                continue;
+            };
+            return refuse("capabilities", format!("`{name}`: {reason}"));
+        }
         if self.settings.get("type").and_then(Value::as_str) != Some("object") {
             return refuse(
                 "settings",
@@ -305,6 +324,18 @@ mod tests {
             ("sumary = \"x\"", "unknown field `sumary`"),
             ("[limits]\nmemory-mib = 0", "between 1 and"),
             ("[limits]\nmemory = 1", "unknown field `memory`"),
+            (
+                "[[capabilities]]\nname = \"tool\"\nwhy = \"w\"\ngrant.x.program = \"x\"",
+                "without its version",
+            ),
+            (
+                "[[capabilities]]\nname = \"cofferdam:tool/tool\"\nwhy = \"w\"",
+                "missing field `grant`",
+            ),
+            (
+                "[[capabilities]]\nname = \"cofferdam:tool/tool\"\nwhy = \"w\"\ngrant = {}",
+                "the narrowest grant",
+            ),
             ("[settings]\ntype = \"string\"", "must be \"object\""),
             (
                 "[settings]\ntype = \"object\"\nrequired = 3",

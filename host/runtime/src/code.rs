@@ -6,10 +6,11 @@ use crate::cache::fingerprint;
 use crate::error::LoadError;
 use crate::folder::{PluginFile, read_component};
 use crate::guest_threads::GuestThreads;
-use crate::runtime::Runtime;
+use crate::runtime::{Grantable, Runtime};
 use crate::session::Start;
 use crate::state::{Extensions, State};
 use cofferdam_contract::failure::{CallError, Callee};
+use cofferdam_contract::grants::Granted;
 use cofferdam_contract::services::Context;
 use sha2::{Digest, Sha256};
 use std::any::Any;
@@ -24,13 +25,20 @@ pub struct PluginCode {
     file: PluginFile,
     digest: Arc<str>,
     id: Arc<str>,
+    granted: Grantable,
     linked: OnceCell<InstancePre<State>>,
 }
 
 impl PluginCode {
-    /// The plugin in `file`, not yet loaded.
-    pub fn new(runtime: Arc<Runtime>, file: PluginFile) -> Self {
+    /// The plugin in `file`, not yet loaded, that will be linked to its world's imports and
+    /// to what is granted to it.
+    pub fn new(runtime: Arc<Runtime>, file: PluginFile, granted: &Granted) -> Self {
+        let grantable = file.inspection.kind.grantable_imports().iter().copied();
+        let id = &file.inspection.manifest.id;
         Self {
+            granted: grantable
+                .filter(|interface| granted.holds(id, interface))
+                .collect(),
             digest: file.inspection.digest.as_str().into(),
             id: file.inspection.manifest.id.as_str().into(),
             runtime,
@@ -51,9 +59,10 @@ impl PluginCode {
             .get_or_try_init(|| async {
                 let runtime = Arc::clone(&self.runtime);
                 let file = self.file.clone();
+                let granted = self.granted.clone();
                 self.threads()
                     .handle()
-                    .spawn_blocking(move || link(&runtime, &file))
+                    .spawn_blocking(move || link(&runtime, &file, granted))
                     .await
                     .map_err(|error| LoadError::Host(error.to_string()))?
             })
@@ -68,7 +77,8 @@ impl PluginCode {
         &self,
         callee: &Callee,
     ) -> Result<Box<dyn Any + Send>, CallError> {
-        Ok(Box::new(self.runtime.slots().call(callee).await?))
+        let kind = self.file.inspection.kind;
+        Ok(Box::new(self.runtime.slots().call(kind, callee).await?))
     }
 
     pub(crate) async fn new_instance(
@@ -86,6 +96,7 @@ impl PluginCode {
         let state = State::new(
             Arc::clone(&self.id),
             Arc::clone(&self.digest),
+            self.file.inspection.kind,
             context,
             memory,
             extensions,
@@ -94,7 +105,11 @@ impl PluginCode {
     }
 }
 
-fn link(runtime: &Runtime, file: &PluginFile) -> Result<InstancePre<State>, LoadError> {
+fn link(
+    runtime: &Runtime,
+    file: &PluginFile,
+    granted: Grantable,
+) -> Result<InstancePre<State>, LoadError> {
     let bytes = read_component(&file.path)?;
     let found = hex::encode(Sha256::digest(&bytes));
     if found != file.inspection.digest {
@@ -104,9 +119,10 @@ fn link(runtime: &Runtime, file: &PluginFile) -> Result<InstancePre<State>, Load
         });
     }
     let component = compiled(runtime, &bytes, &found)?;
-    let linker = runtime.linker(file.inspection.kind).ok_or_else(|| {
-        LoadError::Host(format!("there is no linker for {}", file.inspection.kind))
-    })?;
+    let kind = file.inspection.kind;
+    let linker = runtime
+        .linker(kind, granted)
+        .ok_or_else(|| LoadError::Host(format!("there is no linker for {kind}")))?;
     linker
         .instantiate_pre(&component)
         .map_err(|error| LoadError::Link(format!("{error:#}")))

@@ -67,7 +67,7 @@ pub enum LoadError {
     ManifestNotText,
     /// An import that plugins of this kind may not have.
     #[error(
-        "imports {import}, which {} may not have: its world has only {}",
+        "imports {import}, which {} may not have: it may have only {}",
         a_kind(kind),
         listed(allowed)
     )]
@@ -76,7 +76,7 @@ pub enum LoadError {
         import: String,
         /// What kind the plugin is.
         kind: String,
-        /// What its world imports, beside inert WASI 0.2.
+        /// What its kind may import, beside inert WASI 0.2.
         allowed: Vec<String>,
     },
     /// An import that this host does not offer to anyone.
@@ -84,7 +84,7 @@ pub enum LoadError {
     UnknownImport(String),
     /// The manifest asks for a capability that this kind may not hold.
     #[error(
-        "wants the capability {capability}, and {} may hold nothing beyond its world's imports",
+        "wants the capability {capability}, which {} cannot be granted",
         a_kind(kind)
     )]
     ForbiddenCapability {
@@ -92,6 +92,31 @@ pub enum LoadError {
         capability: String,
         /// What kind the plugin is.
         kind: String,
+    },
+    /// It imports what its manifest does not ask for.
+    #[error(
+        "imports {0} and does not say so; add a [[capabilities]] table to its plugin.toml that says why"
+    )]
+    Undeclared(String),
+    /// It imports what the operator did not grant.
+    #[error(
+        "imports {interface} ({why}), which needs a grant; if it is to have it, look at the limits that the plugin proposes, narrow them, and add to cofferdam.toml:\n{lines}"
+    )]
+    NotGranted {
+        /// What it imports.
+        interface: String,
+        /// What its manifest says it needs it for.
+        why: String,
+        /// The lines that grant it.
+        lines: String,
+    },
+    /// It is not of the kind that is wanted.
+    #[error("is {} where {} is wanted", a_kind(found), a_kind(wanted))]
+    WrongKind {
+        /// The kind it is of.
+        found: String,
+        /// The kind that is wanted.
+        wanted: String,
     },
     /// The id is taken.
     #[error(
@@ -105,9 +130,9 @@ pub enum LoadError {
         others: Vec<PathBuf>,
     },
     /// The file is not the one that was looked at.
-    #[error("changed since it was listed: its digest was {expected} and is {found}")]
+    #[error("is not the file that it was: its digest was {expected} and is {found}")]
     Changed {
-        /// Digest when it was inspected.
+        /// Digest that it must have.
         expected: String,
         /// Digest now.
         found: String,

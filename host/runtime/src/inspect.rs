@@ -7,6 +7,7 @@
 //! so only those with functions are held against what its world may have.
 
 use crate::error::LoadError;
+use cofferdam_contract::grants::{self, Granted, without_version};
 use cofferdam_contract::kinds::Kind;
 use cofferdam_contract::manifest::{Manifest, SECTION};
 use serde::Serialize;
@@ -34,7 +35,8 @@ pub struct Inspection {
     pub digest: String,
     /// Length of the file in bytes.
     pub size: u64,
-    /// The interfaces it imports functions of, WASI apart: the capabilities it holds.
+    /// The interfaces it imports functions of, WASI apart: the capabilities it holds once
+    /// those that its world does not have are granted.
     pub imports: Vec<String>,
     /// The WASI interfaces it imports; all are inert.
     pub wasi: Vec<String>,
@@ -53,12 +55,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, LoadError> {
     let kind = outline.kind()?;
     let manifest = outline.manifest()?;
     let (wasi, imports) = outline.checked_imports(kind)?;
-    if let Some(wanted) = manifest.capabilities.first() {
-        return Err(LoadError::ForbiddenCapability {
-            capability: wanted.name.clone(),
-            kind: kind.to_string(),
-        });
-    }
+    check_capabilities(kind, &manifest, &imports)?;
     Ok(Inspection {
         kind,
         manifest,
@@ -67,6 +64,59 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, LoadError> {
         imports,
         wasi,
     })
+}
+
+/// What a manifest asks for is what the kind may be granted, and all that is imported.
+fn check_capabilities(
+    kind: Kind,
+    manifest: &Manifest,
+    imports: &[String],
+) -> Result<(), LoadError> {
+    for wanted in &manifest.capabilities {
+        let grantable = kind.grantable_imports().iter();
+        if !grantable.copied().any(|import| without_version(import) == wanted.name) {
+            return Err(LoadError::ForbiddenCapability {
+                capability: wanted.name.clone(),
+                kind: kind.to_string(),
+            });
+        }
+    }
+    for import in imports {
+        let inherent = kind.inherent_imports().contains(&import.as_str());
+        let name = without_version(import);
+        if !inherent && !manifest.capabilities.iter().any(|wanted| wanted.name == name) {
+            return Err(LoadError::Undeclared(import.clone()));
+        }
+    }
+    Ok(())
+}
+
+impl Inspection {
+    /// Refuses a component that imports what was not granted to it.
+    pub fn check_grants(&self, granted: &Granted) -> Result<(), LoadError> {
+        let id = &self.manifest.id;
+        let missing = self.imports.iter().find(|import| {
+            let inherent = self.kind.inherent_imports().contains(&import.as_str());
+            !inherent && !granted.holds(id, import)
+        });
+        let Some(import) = missing else {
+            return Ok(());
+        };
+        let name = without_version(import);
+        let wanted = self.manifest.capabilities.iter();
+        let wanted = wanted.into_iter().find(|wanted| wanted.name == name);
+        let (why, lines) = wanted.map_or_else(Default::default, |wanted| {
+            let lines = grants::lines(id, import, &wanted.grant).unwrap_or_else(|error| {
+                format!("(the plugin's own proposal cannot be written: {error})")
+            });
+            (wanted.why.clone(), lines)
+        });
+        Err(LoadError::NotGranted {
+            interface: import.clone(),
+            why,
+            lines,
+        })
+    }
 }
 
 /// The outermost level of a component.
@@ -212,7 +262,9 @@ impl Outline {
         for (import, _) in functional {
             if is_inert_wasi(import) {
                 wasi.push(import.clone());
-            } else if kind.inherent_imports().contains(&import.as_str()) {
+            } else if kind.inherent_imports().contains(&import.as_str())
+                || kind.grantable_imports().contains(&import.as_str())
+            {
                 others.push(import.clone());
             } else if is_offered_to_some_kind(import) {
                 return Err(LoadError::ForbiddenImport {
@@ -221,6 +273,7 @@ impl Outline {
                     allowed: kind
                         .inherent_imports()
                         .iter()
+                        .chain(kind.grantable_imports())
                         .map(ToString::to_string)
                         .collect(),
                 });
@@ -233,9 +286,9 @@ impl Outline {
 }
 
 fn is_offered_to_some_kind(import: &str) -> bool {
-    Kind::ALL
-        .iter()
-        .any(|kind| kind.inherent_imports().contains(&import))
+    Kind::ALL.iter().any(|kind| {
+        kind.inherent_imports().contains(&import) || kind.grantable_imports().contains(&import)
+    })
 }
 
 fn is_inert_wasi(import: &str) -> bool {

@@ -9,7 +9,7 @@ use crate::slots::Slots;
 use crate::state::State;
 use crate::ticker;
 use cofferdam_contract::kinds::{Kind, SessionSlots};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use wasmtime::Engine;
@@ -22,6 +22,9 @@ pub struct Options {
     pub calls: u32,
     /// Sessions (file systems) at once.
     pub sessions: u32,
+    /// Calls of workflow steps at once: they may wait for a program for an hour, and must
+    /// not take the places of the others.
+    pub steps: u32,
     /// Where compiled code is kept.
     pub cache: Cache,
 }
@@ -41,42 +44,52 @@ impl Options {
         Self {
             calls: 16,
             sessions: 64,
+            steps: 128,
             cache: Cache::disabled(),
         }
     }
 }
 
+/// Some of the interfaces that a kind may be granted.
+pub(crate) type Grantable = BTreeSet<&'static str>;
+
 /// Runs plugins.
 pub struct Runtime {
     engine: Engine,
     allocation: Allocation,
-    linkers: BTreeMap<Kind, Linker<State>>,
+    linkers: BTreeMap<(Kind, Grantable), Linker<State>>,
     slots: Arc<Slots>,
     cache: Cache,
     threads: GuestThreads,
 }
 
 impl Runtime {
-    /// Starts a runtime whose plugins may import the capabilities, each kind those of its
-    /// world.
+    /// Starts a runtime whose plugins may import the capabilities: each kind those of its
+    /// world, and each plugin those that are granted to it.
     pub fn new(
         options: &Options,
         capabilities: &[&dyn Capability],
     ) -> Result<Arc<Self>, StartError> {
         let size = PoolSize {
-            instances: options.calls.saturating_add(options.sessions),
+            instances: options
+                .calls
+                .saturating_add(options.sessions)
+                .saturating_add(options.steps),
         };
         let (engine, allocation) = engine::build(size)?;
         ticker::start(&engine)?;
-        let linkers = Kind::ALL
-            .into_iter()
-            .map(|kind| Ok((kind, linker(&engine, kind, capabilities)?)))
-            .collect::<Result<_, StartError>>()?;
+        let mut linkers = BTreeMap::new();
+        for kind in Kind::ALL {
+            for granted in subsets(kind.grantable_imports()) {
+                let linker = linker(&engine, kind, &granted, capabilities)?;
+                linkers.insert((kind, granted), linker);
+            }
+        }
         Ok(Arc::new(Self {
             engine,
             allocation,
             linkers,
-            slots: Arc::new(Slots::new(options.calls, options.sessions)),
+            slots: Arc::new(Slots::new(options)),
             cache: options.cache.clone(),
             threads: GuestThreads::start()?,
         }))
@@ -102,8 +115,9 @@ impl Runtime {
         &self.engine
     }
 
-    pub(crate) fn linker(&self, kind: Kind) -> Option<&Linker<State>> {
-        self.linkers.get(&kind)
+    /// The linker that has the imports of the kind's world and `granted`, and no other.
+    pub(crate) fn linker(&self, kind: Kind, granted: Grantable) -> Option<&Linker<State>> {
+        self.linkers.get(&(kind, granted))
     }
 
     pub(crate) fn slots(&self) -> &Slots {
@@ -119,9 +133,23 @@ impl Runtime {
     }
 }
 
+/// Every choice out of a few interfaces.
+fn subsets(interfaces: &[&'static str]) -> Vec<Grantable> {
+    let mut subsets = vec![Grantable::new()];
+    for interface in interfaces {
+        let mut with: Vec<Grantable> = subsets.clone();
+        for subset in &mut with {
+            subset.insert(interface);
+        }
+        subsets.append(&mut with);
+    }
+    subsets
+}
+
 fn linker(
     engine: &Engine,
     kind: Kind,
+    granted: &Grantable,
     capabilities: &[&dyn Capability],
 ) -> Result<Linker<State>, StartError> {
     let refused = |interface: &str, error: wasmtime::Error| StartError::Capability {
@@ -132,10 +160,11 @@ fn linker(
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(|error| refused("wasi", error))?;
     let inherent = kind.inherent_imports();
     for capability in capabilities {
-        if inherent.contains(&capability.interface()) {
+        let interface = capability.interface();
+        if inherent.contains(&interface) || granted.contains(interface) {
             capability
                 .add_to_linker(&mut linker)
-                .map_err(|error| refused(capability.interface(), error))?;
+                .map_err(|error| refused(interface, error))?;
         }
     }
     Ok(linker)

@@ -2,11 +2,13 @@
 //!
 //! Outer calls (sources, inspectors, fixers) wait for sessions (file systems), never the
 //! other way round. Each depth has its own slots, and all sessions that one guest needs
-//! are taken together, so that a full pool queues and cannot deadlock.
+//! are taken together, so that a full pool queues and cannot deadlock. Workflow steps have
+//! slots of their own: one may wait for a program for an hour.
 
 use async_trait::async_trait;
 use cofferdam_contract::failure::{CallError, Callee, Limit};
-use cofferdam_contract::kinds::{SessionSlot, SessionSlots};
+use crate::runtime::Options;
+use cofferdam_contract::kinds::{Kind, SessionSlot, SessionSlots};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -15,22 +17,32 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(crate) struct Slots {
     calls: Arc<Semaphore>,
     sessions: Arc<Semaphore>,
+    steps: Arc<Semaphore>,
     most_sessions: u32,
 }
 
 impl Slots {
-    /// So many outer calls, and so many sessions below them.
-    pub(crate) fn new(calls: u32, sessions: u32) -> Self {
+    /// As many as the options say.
+    pub(crate) fn new(options: &Options) -> Self {
+        let semaphore = |permits: u32| Arc::new(Semaphore::new(permits as usize));
         Self {
-            calls: Arc::new(Semaphore::new(calls as usize)),
-            sessions: Arc::new(Semaphore::new(sessions as usize)),
-            most_sessions: sessions,
+            calls: semaphore(options.calls),
+            sessions: semaphore(options.sessions),
+            steps: semaphore(options.steps),
+            most_sessions: options.sessions,
         }
     }
 
-    /// Waits for the right to one outer call.
-    pub(crate) async fn call(&self, callee: &Callee) -> Result<OwnedSemaphorePermit, CallError> {
-        let calls = Arc::clone(&self.calls);
+    /// Waits for the right to one call of a plugin of this kind.
+    pub(crate) async fn call(
+        &self,
+        kind: Kind,
+        callee: &Callee,
+    ) -> Result<OwnedSemaphorePermit, CallError> {
+        let calls = Arc::clone(match kind {
+            Kind::WorkflowStep => &self.steps,
+            _ => &self.calls,
+        });
         calls.acquire_owned().await.map_err(|_| closed(callee))
     }
 }
@@ -77,9 +89,34 @@ mod tests {
 
     const SOON: Duration = Duration::from_millis(50);
 
+    fn slots(calls: u32, sessions: u32, steps: u32) -> Slots {
+        Slots::new(&Options {
+            calls,
+            sessions,
+            steps,
+            ..Options::uncached()
+        })
+    }
+
+    #[tokio::test]
+    async fn steps_that_wait_do_not_hold_up_other_calls() {
+        let slots = slots(1, 1, 1);
+        let callee = Callee {
+            plugin: "p".to_owned(),
+            call: "execute".to_owned(),
+        };
+        let _waiting = slots.call(Kind::WorkflowStep, &callee).await.unwrap();
+        assert!(
+            timeout(SOON, slots.call(Kind::WorkflowStep, &callee))
+                .await
+                .is_err()
+        );
+        slots.call(Kind::Fixer, &callee).await.unwrap();
+    }
+
     #[tokio::test]
     async fn sessions_are_taken_together_and_given_back_one_by_one() {
-        let slots = Slots::new(1, 3);
+        let slots = slots(1, 3, 1);
         let mut first = slots.reserve(2).await.unwrap();
         assert_eq!(first.len(), 2);
         assert!(
@@ -99,7 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn more_than_there_are_is_an_error_at_once() {
-        let slots = Slots::new(1, 3);
+        let slots = slots(1, 3, 1);
         let _all = slots.reserve(3).await.unwrap();
         let error = slots.reserve(4).await.err().unwrap();
         assert!(

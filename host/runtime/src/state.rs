@@ -3,6 +3,7 @@
 use crate::limiter::MemoryLimiter;
 use crate::meter::Meter;
 use crate::wasi;
+use cofferdam_contract::kinds::Kind;
 use cofferdam_contract::services::Context;
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -43,6 +44,7 @@ impl Extensions {
 pub struct State {
     plugin: Arc<str>,
     digest: Arc<str>,
+    kind: Kind,
     context: Arc<dyn Context>,
     wasi: Option<WasiCtx>,
     table: ResourceTable,
@@ -71,6 +73,7 @@ impl State {
     pub(crate) fn new(
         plugin: Arc<str>,
         digest: Arc<str>,
+        kind: Kind,
         context: Arc<dyn Context>,
         memory: usize,
         extensions: Extensions,
@@ -80,6 +83,7 @@ impl State {
         Self {
             plugin,
             digest,
+            kind,
             context,
             wasi: None,
             table,
@@ -139,9 +143,13 @@ impl State {
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         // Made at first use: most guests import WASI without ever calling it.
-        let ctx = self
-            .wasi
-            .get_or_insert_with(|| wasi::inert(&self.digest, self.context.now()));
+        let ctx = self.wasi.get_or_insert_with(|| {
+            if self.kind.is_pure() {
+                wasi::repeatable(&self.digest, self.context.now())
+            } else {
+                wasi::inert()
+            }
+        });
         WasiCtxView {
             ctx,
             table: &mut self.table,

@@ -1,8 +1,9 @@
 //! WASI 0.2, linked because every language's standard library imports it, and inert: no
 //! environment, no arguments, no folders, no sockets, nothing to read, output discarded.
 //!
-//! The clocks stand still at the plan's time and random bytes follow from the plugin's
-//! digest and that time, so that the same input gives the same edits.
+//! For the pure kinds the clocks stand still at the plan's time and random bytes follow
+//! from the plugin's digest and that time, so that the same input gives the same edits. A
+//! step has outside effects anyway: its clocks run and its random bytes are the host's.
 
 use crate::random::SeededRandom;
 use cofferdam_contract::types::Timestamp;
@@ -36,8 +37,23 @@ impl HostMonotonicClock for StoppedClock {
     }
 }
 
+/// The context of one instance of a plugin of a kind that is not pure.
+pub(crate) fn inert() -> WasiCtx {
+    closed(&mut WasiCtxBuilder::new())
+}
+
+/// Without a way out.
+fn closed(builder: &mut WasiCtxBuilder) -> WasiCtx {
+    builder
+        .max_random_size(MAX_RANDOM)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .build()
+}
+
 /// The context of one instance of the plugin with `digest`, at `now`.
-pub(crate) fn inert(digest: &str, now: Timestamp) -> WasiCtx {
+pub(crate) fn repeatable(digest: &str, now: Timestamp) -> WasiCtx {
     // WASI's clock cannot say times before 1970.
     let seconds = u64::try_from(now.seconds).unwrap_or(0);
     let clock = StoppedClock(Duration::new(seconds, now.nanoseconds.min(999_999_999)));
@@ -47,15 +63,12 @@ pub(crate) fn inert(digest: &str, now: Timestamp) -> WasiCtx {
     ]
     .concat();
     let random = |purpose: &[u8]| SeededRandom::new(&[purpose, digest.as_bytes(), &time]);
-    WasiCtxBuilder::new()
-        .wall_clock(clock)
-        .monotonic_clock(clock)
-        .secure_random(random(b"secure"))
-        .insecure_random(random(b"insecure"))
-        .insecure_random_seed(random(b"seed").next_u128())
-        .max_random_size(MAX_RANDOM)
-        .allow_tcp(false)
-        .allow_udp(false)
-        .allow_ip_name_lookup(false)
-        .build()
+    closed(
+        WasiCtxBuilder::new()
+            .wall_clock(clock)
+            .monotonic_clock(clock)
+            .secure_random(random(b"secure"))
+            .insecure_random(random(b"insecure"))
+            .insecure_random_seed(random(b"seed").next_u128()),
+    )
 }

@@ -1,0 +1,93 @@
+//! What the operator granted to plugins beyond what belongs to their worlds.
+//!
+//! Only which interface which plugin holds: enough to decide whether a component is
+//! loaded and what is linked to it. How far a grant reaches (which program, which secret)
+//! is the business of the service behind the interface.
+
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Interfaces by plugin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Granted(BTreeMap<String, BTreeSet<String>>);
+
+impl Granted {
+    /// Nothing is granted to anyone.
+    pub fn nothing() -> Self {
+        Self::default()
+    }
+
+    /// Grants `interface` (with or without its version) to `plugin`.
+    pub fn grant(&mut self, plugin: &str, interface: &str) {
+        let interfaces = self.0.entry(plugin.to_owned()).or_default();
+        interfaces.insert(without_version(interface).to_owned());
+    }
+
+    /// Whether `plugin` was granted `interface` (with or without its version).
+    pub fn holds(&self, plugin: &str, interface: &str) -> bool {
+        self.0
+            .get(plugin)
+            .is_some_and(|interfaces| interfaces.contains(without_version(interface)))
+    }
+}
+
+/// The name of an interface as manifests write it: `cofferdam:tool/tool` for
+/// `cofferdam:tool/tool@0.1.0`.
+pub fn without_version(interface: &str) -> &str {
+    interface.split('@').next().unwrap_or(interface)
+}
+
+/// The key under `[plugins.ID.grants]` that grants an interface: its own name without
+/// package (`tool` for `cofferdam:tool/tool@0.1.0`).
+pub fn key(interface: &str) -> &str {
+    let name = without_version(interface);
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+/// The lines of `cofferdam.toml` that grant `interface` to `plugin` as `grant` says.
+///
+/// # Errors
+/// Values that TOML cannot say (null).
+pub fn lines(
+    plugin: &str,
+    interface: &str,
+    grant: &Map<String, Value>,
+) -> Result<String, toml::ser::Error> {
+    let nested = |key: &str, value: Value| Value::Object(Map::from_iter([(key.to_owned(), value)]));
+    let grants = nested(key(interface), Value::Object(grant.clone()));
+    let whole = nested("plugins", nested(plugin, nested("grants", grants)));
+    toml::to_string_pretty(&whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_is_for_one_plugin_and_one_interface_of_any_version() {
+        let mut granted = Granted::nothing();
+        granted.grant("boot-test", "cofferdam:tool/tool");
+        assert!(granted.holds("boot-test", "cofferdam:tool/tool@0.1.0"));
+        assert!(!granted.holds("boot-test", "cofferdam:runtime/secrets@0.1.0"));
+        assert!(!granted.holds("command", "cofferdam:tool/tool@0.1.0"));
+    }
+
+    #[test]
+    fn lines_are_what_the_configuration_reads() {
+        let grant = serde_json::json!({
+            "qemu": { "program": "qemu-system-x86_64", "arguments": ["-m", "\\d+"] }
+        });
+        let lines = lines(
+            "boot-test",
+            "cofferdam:tool/tool@0.1.0",
+            grant.as_object().unwrap(),
+        )
+        .unwrap();
+        assert!(
+            lines.starts_with("[plugins.boot-test.grants.tool.qemu]\n"),
+            "{lines}"
+        );
+        let read: Value = toml::from_str(&lines).unwrap();
+        assert_eq!(read["plugins"]["boot-test"]["grants"]["tool"], grant);
+    }
+}
