@@ -13,6 +13,7 @@ mod convert;
 mod services;
 
 use cofferdam_capabilities::{load_plugins, runtime};
+use cofferdam_contract::grants::Granted;
 use cofferdam_contract::failure::CallError;
 use cofferdam_contract::kinds::{Call, Fixer, FixerGuest};
 use cofferdam_runtime::{Options, PluginFolder};
@@ -46,7 +47,7 @@ async fn fix(fixer: &dyn Fixer, case: &Case, guest: &Arc<Mutex<MemoryGuest>>) ->
 #[tokio::test]
 async fn every_case_holds_for_the_component() {
     let runtime = runtime(&Options::with_default_cache()).unwrap();
-    let loaded = load_plugins(&runtime, PluginFolder::scan(&[plugins()])).unwrap();
+    let loaded = load_plugins(&runtime, PluginFolder::scan(&[plugins()]), &Granted::nothing()).unwrap();
     let (mut fixers, mut failures) = (0, Vec::new());
     for folder in plugin_sources() {
         if !folder.parent().unwrap().ends_with("fixers") {

@@ -17,6 +17,7 @@ mod guest;
 use async_trait::async_trait;
 use cofferdam_capabilities::{load_plugins, runtime};
 use cofferdam_contract::bindings::exports::cofferdam::plugin::{file_tree, fixing};
+use cofferdam_contract::grants::Granted;
 use cofferdam_contract::kinds::{Call, Filesystem, SessionSlot};
 use cofferdam_contract::services::{Context, Devices};
 use cofferdam_contract::types::{DeviceInfo, Error, Extent};
@@ -222,7 +223,7 @@ async fn our_reads(bytes: &[u8], device: Arc<Vec<u8>>, blocks: &[u64]) -> Vec<Ve
     std::fs::write(folder.path().join("reader.wasm"), embedded).unwrap();
     let runtime = runtime(&Options::uncached()).unwrap();
     let scan = PluginFolder::scan(&[folder.path().to_owned()]);
-    let plugins = load_plugins(&runtime, scan).unwrap();
+    let plugins = load_plugins(&runtime, scan, &Granted::nothing()).unwrap();
     let filesystem: &dyn Filesystem = &*plugins.set.filesystems[0];
     let call = Call {
         context: Arc::new(TestRun::default()),

@@ -60,6 +60,26 @@ pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
+/// Refuses what is no name of at most `most` characters out of letters, digits, `-`, `_`
+/// and `.` that starts with a letter or a digit; upper case only where it is allowed.
+pub(crate) fn name(what: &str, name: &str, most: usize, upper_case: bool) -> Result<(), Error> {
+    let alphanumeric = |c: char| {
+        c.is_ascii_digit() || c.is_ascii_lowercase() || (upper_case && c.is_ascii_uppercase())
+    };
+    let plain = name.starts_with(alphanumeric)
+        && name
+            .chars()
+            .all(|c| alphanumeric(c) || matches!(c, '-' | '_' | '.'));
+    if plain && name.len() <= most {
+        return Ok(());
+    }
+    let letters = if upper_case { "A-Z, a-z" } else { "a-z" };
+    let shown: String = name.chars().take(most).collect();
+    Err(Error::invalid(format!(
+        "{what} {shown:?} is not 1 to {most} characters out of {letters}, 0-9, `-`, `_` and `.`, the first a letter or a digit"
+    )))
+}
+
 /// Refuses bits that are no permission bits.
 pub(crate) fn mode(mode: u32) -> Result<(), Error> {
     if mode <= MOST_MODE {
@@ -85,6 +105,18 @@ mod tests {
             let error = path(bad).unwrap_err();
             assert_eq!(error.code, ErrorCode::Invalid, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn names_are_no_paths() {
+        for good in ["a", "0", "boot-1", "a.b_c"] {
+            assert!(name("the name", good, 8, false).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "-a", "a/b", "A", "a b", "ä", "123456789"] {
+            let error = name("the name", bad, 8, false).unwrap_err();
+            assert_eq!(error.code, ErrorCode::Invalid, "{bad:?}");
+        }
+        assert!(name("the name", "Token", 8, true).is_ok());
     }
 
     #[test]

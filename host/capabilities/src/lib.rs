@@ -29,18 +29,20 @@ mod host;
 mod machine;
 pub mod plugins;
 mod reply;
+mod secrets;
 mod source_folder;
+mod tool;
 mod trees;
 mod view;
 
 pub use host::{Host, HostData};
-pub use plugins::{LoadedPlugins, load_plugins};
+pub use plugins::{LoadedPlugins, load_plugins, load_step};
 
 use cofferdam_runtime::{Capability, Options, Runtime, StartError};
 use std::sync::Arc;
 
 /// Every capability that this host offers.
-pub const ALL: [&dyn Capability; 11] = [
+pub const ALL: [&dyn Capability; 13] = [
     &context::ContextCapability,
     &config::ConfigCapability,
     &source_folder::SourceFolderCapability,
@@ -52,9 +54,11 @@ pub const ALL: [&dyn Capability; 11] = [
     &view::ViewCapability,
     &facts::FactsCapability,
     &edits::EditsCapability,
+    &secrets::SecretsCapability,
+    &tool::ToolCapability,
 ];
 
-/// A runtime whose plugins may import what their world has.
+/// A runtime whose plugins may import what their world has and what was granted to them.
 pub fn runtime(options: &Options) -> Result<Arc<Runtime>, StartError> {
     Runtime::new(options, &ALL)
 }

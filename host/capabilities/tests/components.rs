@@ -14,6 +14,7 @@ mod guest;
 use async_trait::async_trait;
 use cofferdam_capabilities::{LoadedPlugins, load_plugins, runtime};
 use cofferdam_contract::failure::{CallError, Limit};
+use cofferdam_contract::grants::Granted;
 use cofferdam_contract::kinds::{Call, FileTree, SessionSlot};
 use cofferdam_contract::services::{Devices, Machine, SourceFolder};
 use cofferdam_contract::types::{
@@ -93,7 +94,7 @@ fn load(components: &[(&str, Vec<u8>)]) -> Loaded {
     }
     let scan = PluginFolder::scan(&[folder.path().to_owned()]);
     let runtime = runtime(&Options::uncached()).unwrap();
-    let plugins = load_plugins(&runtime, scan).unwrap();
+    let plugins = load_plugins(&runtime, scan, &Granted::nothing()).unwrap();
     assert!(plugins.refused.is_empty(), "{:?}", plugins.refused);
     Loaded {
         plugins,
@@ -328,7 +329,7 @@ async fn plugins_of_a_kind_come_in_their_manifests_order() {
     }
     let runtime = runtime(&Options::uncached()).unwrap();
     let scan = PluginFolder::scan(&[folder.path().to_owned()]);
-    let plugins = load_plugins(&runtime, scan).unwrap();
+    let plugins = load_plugins(&runtime, scan, &Granted::nothing()).unwrap();
     let ids: Vec<&str> = plugins
         .set
         .fixers

@@ -3,6 +3,7 @@
 use crate::cli::Cli;
 use crate::config::Config;
 use anyhow::{Context, Result};
+use cofferdam_contract::grants::Granted;
 use cofferdam_capabilities::plugins::{LoadedPlugins, load_plugins};
 use cofferdam_runtime::{Options, PluginFolder};
 use std::path::PathBuf;
@@ -42,5 +43,5 @@ pub fn load(cli: &Cli, config: &Config) -> Result<LoadedPlugins> {
     let folder = PluginFolder::scan(&plugin_folders(cli, config));
     let runtime = cofferdam_capabilities::runtime(&Options::with_default_cache())
         .context("the plugin runtime cannot start")?;
-    load_plugins(&runtime, folder).context("the plugins cannot be put in order")
+    load_plugins(&runtime, folder, &Granted::nothing()).context("the plugins cannot be put in order")
 }

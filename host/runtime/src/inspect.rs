@@ -74,7 +74,10 @@ fn check_capabilities(
 ) -> Result<(), LoadError> {
     for wanted in &manifest.capabilities {
         let grantable = kind.grantable_imports().iter();
-        if !grantable.copied().any(|import| without_version(import) == wanted.name) {
+        if !grantable
+            .copied()
+            .any(|import| without_version(import) == wanted.name)
+        {
             return Err(LoadError::ForbiddenCapability {
                 capability: wanted.name.clone(),
                 kind: kind.to_string(),
@@ -84,7 +87,12 @@ fn check_capabilities(
     for import in imports {
         let inherent = kind.inherent_imports().contains(&import.as_str());
         let name = without_version(import);
-        if !inherent && !manifest.capabilities.iter().any(|wanted| wanted.name == name) {
+        if !inherent
+            && !manifest
+                .capabilities
+                .iter()
+                .any(|wanted| wanted.name == name)
+        {
             return Err(LoadError::Undeclared(import.clone()));
         }
     }

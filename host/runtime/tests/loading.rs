@@ -9,13 +9,14 @@
 
 mod guest;
 
+use cofferdam_contract::grants::Granted;
 use cofferdam_contract::kinds::Kind;
 use cofferdam_runtime::cache::Cache;
 use cofferdam_runtime::{
     LoadError, MAX_COMPONENT_BYTES, Options, PluginCode, PluginFile, PluginFolder, embed_manifest,
     inspect,
 };
-use guest::{Bench, CONTEXT, FIX, all_but, component, fixer, manifest};
+use guest::{Bench, CONTEXT, FIX, all_but, component, fixer, manifest, wanting};
 use std::sync::Arc;
 
 fn with_manifest(component: &[u8]) -> Vec<u8> {
@@ -117,7 +118,7 @@ fn what_is_no_plugin_is_refused_with_the_reason() {
         ),
         (
             "unknown import",
-            import("cofferdam:tool/tool@0.1.0", "run"),
+            import("cofferdam:tea/pot@0.1.0", "pour"),
             "does not offer",
         ),
         (
@@ -134,13 +135,7 @@ fn what_is_no_plugin_is_refused_with_the_reason() {
 
 #[test]
 fn a_pure_kind_may_want_no_capability() {
-    let mut wanting = manifest("guest", "");
-    wanting
-        .capabilities
-        .push(cofferdam_contract::manifest::WantedCapability {
-            name: "cofferdam:tool/tool".to_owned(),
-            why: "to run things".to_owned(),
-        });
+    let wanting = wanting("guest", &["cofferdam:tool/tool"]);
     let bytes = embed_manifest(&fixer("", ""), &wanting).unwrap();
     assert!(matches!(
         inspect(&bytes),
@@ -250,7 +245,11 @@ async fn a_file_that_changed_since_it_was_listed_is_refused() {
     let path = bench.write("guest", "", &fixer("", ""));
     let file = PluginFile::read(&path).unwrap();
     bench.write("guest", "", &fixer("", "(unreachable)"));
-    let code = Arc::new(PluginCode::new(Arc::clone(&bench.runtime), file));
+    let code = Arc::new(PluginCode::new(
+        Arc::clone(&bench.runtime),
+        file,
+        &Granted::nothing(),
+    ));
     let error = code.load().await.err().unwrap();
     assert!(matches!(error, LoadError::Changed { .. }), "{error}");
 }

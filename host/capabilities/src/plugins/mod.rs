@@ -1,6 +1,6 @@
 //! The plugin kinds as components.
 //!
-//! Sources, inspectors and fixers get a fresh instance for each call; a file system's
+//! Sources, inspectors, fixers and steps get a fresh instance for each call; a file system's
 //! instance is its session and lives until it is dropped. A plugin's exports are looked
 //! up once, when its code is first loaded.
 
@@ -9,21 +9,25 @@ mod filesystem;
 mod fixer;
 mod inspector;
 mod nonsense;
+mod workflow_step;
 
 use crate::config::Settings;
 use crate::host::Service;
 use cofferdam_contract::bindings::exports::cofferdam::plugin::{
-    discovery, file_tree, fixing, inspection,
+    discovery, file_tree, fixing, inspection, step,
 };
 use cofferdam_contract::failure::{CallError, Callee};
-use cofferdam_contract::kinds::{Call, Kind, Plugin, PluginSet};
+use cofferdam_contract::grants::Granted;
+use cofferdam_contract::kinds::{Call, Kind, Plugin, PluginSet, WorkflowStep};
 use cofferdam_contract::manifest::Manifest;
 use cofferdam_contract::order::{OrderCycle, sequence};
 use cofferdam_contract::types::Error;
 use cofferdam_runtime::{
-    Extensions, Misbehaviour, PluginCode, PluginFile, PluginFolder, RefusedFile, Runtime, State,
+    Extensions, LoadError, Misbehaviour, PluginCode, PluginFile, PluginFolder, RefusedFile,
+    Runtime, State,
 };
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 use wasmtime::component::InstancePre;
@@ -44,7 +48,7 @@ macro_rules! exports {
     )*};
 }
 
-exports!(discovery, file_tree, fixing, inspection);
+exports!(discovery, file_tree, fixing, inspection, step);
 
 /// A plugin that is a component; `E` says of which kind.
 pub struct ComponentPlugin<E> {
@@ -135,27 +139,39 @@ where
 
 /// The plugins of some folders, ready to be called.
 pub struct LoadedPlugins {
-    /// Each kind in its order.
+    /// What a migration uses, each kind in its order.
     pub set: PluginSet,
+    /// Workflow steps by id.
+    pub steps: BTreeMap<String, Arc<dyn WorkflowStep>>,
     /// Each plugin's code, by id; loading it checks that it compiles and links.
     pub code: BTreeMap<String, Arc<PluginCode>>,
     /// What was refused, with the reason.
     pub refused: Vec<RefusedFile>,
 }
 
-/// Makes plugins of what a scan found. No code is loaded yet.
+/// Makes plugins of what a scan found. No code is loaded yet. What imports something that
+/// was not granted to it is refused.
 pub fn load_plugins(
     runtime: &Arc<Runtime>,
     folder: PluginFolder,
+    granted: &Granted,
 ) -> Result<LoadedPlugins, OrderCycle> {
-    let code: BTreeMap<String, Arc<PluginCode>> = folder
-        .plugins
-        .into_iter()
-        .map(|file: PluginFile| {
-            let id = file.inspection.manifest.id.clone();
-            (id, Arc::new(PluginCode::new(Arc::clone(runtime), file)))
-        })
-        .collect();
+    let mut code: BTreeMap<String, Arc<PluginCode>> = BTreeMap::new();
+    let mut refused = folder.refused;
+    for file in folder.plugins {
+        match file.inspection.check_grants(granted) {
+            Ok(()) => {
+                let id = file.inspection.manifest.id.clone();
+                let plugin = PluginCode::new(Arc::clone(runtime), file, granted);
+                code.insert(id, Arc::new(plugin));
+            }
+            Err(reason) => refused.push(RefusedFile {
+                path: file.path,
+                reason,
+            }),
+        }
+    }
+    refused.sort_by(|a, b| a.path.cmp(&b.path));
     let set = PluginSet {
         sources: of_kind(&code, Kind::DiskSource, |code| {
             Arc::new(ComponentPlugin::<discovery::GuestIndices>::new(code)) as _
@@ -171,11 +187,53 @@ pub fn load_plugins(
         })?,
         sessions: runtime.session_slots(),
     };
+    let steps = code
+        .iter()
+        .filter(|(_, code)| code.file().inspection.kind == Kind::WorkflowStep)
+        .map(|(id, code)| (id.clone(), step_of(Arc::clone(code))))
+        .collect();
     Ok(LoadedPlugins {
         set,
+        steps,
         code,
-        refused: folder.refused,
+        refused,
     })
+}
+
+fn step_of(code: Arc<PluginCode>) -> Arc<dyn WorkflowStep> {
+    Arc::new(ComponentPlugin::<step::GuestIndices>::new(code))
+}
+
+/// The workflow step in one file whose content must have this digest (sha256, lower-case
+/// hexadecimal): a run keeps the components that it began with, wherever the plugin
+/// folders have got to.
+///
+/// # Errors
+/// A file with another content is [`LoadError::Changed`]; beside that whatever is wrong
+/// with it, and missing grants.
+pub fn load_step(
+    runtime: &Arc<Runtime>,
+    path: &Path,
+    digest: &str,
+    granted: &Granted,
+) -> Result<Arc<dyn WorkflowStep>, LoadError> {
+    let file = PluginFile::read(path)?;
+    let inspection = &file.inspection;
+    if inspection.digest != digest {
+        return Err(LoadError::Changed {
+            expected: digest.to_owned(),
+            found: inspection.digest.clone(),
+        });
+    }
+    if inspection.kind != Kind::WorkflowStep {
+        return Err(LoadError::WrongKind {
+            found: inspection.kind.to_string(),
+            wanted: Kind::WorkflowStep.to_string(),
+        });
+    }
+    inspection.check_grants(granted)?;
+    let code = PluginCode::new(Arc::clone(runtime), file, granted);
+    Ok(step_of(Arc::new(code)))
 }
 
 fn of_kind<P: ?Sized>(

@@ -7,6 +7,7 @@
 
 use cofferdam_contract::bindings::exports::cofferdam::plugin::fixing::GuestIndices;
 use cofferdam_contract::failure::CallError;
+use cofferdam_contract::grants::Granted;
 use cofferdam_contract::manifest::Manifest;
 use cofferdam_contract::services::Context;
 use cofferdam_contract::types::{Error, Level, Timestamp};
@@ -50,8 +51,8 @@ const WASI_HTTP: &str = r"
 ";
 
 const UNKNOWN: &str = r"
-    package cofferdam:tool@0.1.0;
-    interface tool { run: func(); }
+    package cofferdam:tea@0.1.0;
+    interface pot { pour: func(); }
 ";
 
 /// Worlds with more imports than a component may have; it takes those that its core
@@ -62,6 +63,7 @@ const WORLD: &str = r"
         include cofferdam:plugin/fixer@0.1.0;
         import cofferdam:disk/devices@0.1.0;
         import cofferdam:tool/tool@0.1.0;
+        import cofferdam:tea/pot@0.1.0;
         import wasi:clocks/wall-clock@0.2.6;
         import wasi:random/random@0.2.6;
         import wasi:cli/environment@0.2.6;
@@ -73,6 +75,9 @@ const WORLD: &str = r"
     }
     world filesystem {
         include cofferdam:plugin/filesystem@0.1.0;
+    }
+    world step {
+        include cofferdam:plugin/workflow-step@0.1.0;
     }
     world source {
         include cofferdam:plugin/disk-source@0.1.0;
@@ -90,7 +95,9 @@ fn resolve() -> Resolve {
         .find(|wit| wit.join("plugin").is_dir())
         .unwrap();
     let mut resolve = Resolve::default();
-    for package in ["types", "runtime", "reply", "disk", "guest", "plugin"] {
+    for package in [
+        "types", "runtime", "reply", "disk", "guest", "tool", "plugin",
+    ] {
         resolve.push_path(wit.join(package)).unwrap();
     }
     for text in [
@@ -217,6 +224,26 @@ pub fn manifest(id: &str, limits: &str) -> Manifest {
     .unwrap()
 }
 
+/// A manifest that asks for capabilities, limits generous.
+pub fn wanting(id: &str, capabilities: &[&str]) -> Manifest {
+    let tables: Vec<String> = capabilities
+        .iter()
+        .map(|name| {
+            format!(
+                "[[capabilities]]\nname = \"{name}\"\nwhy = \"to test it\"\n\
+                 [capabilities.grant.echo]\nprogram = \"echo\"\n"
+            )
+        })
+        .collect();
+    Manifest::parse(&format!(
+        "id = \"{id}\"\nversion = \"0.1.0\"\nsummary = \"a test guest\"\n\
+         {}\n[limits]\n{}\n",
+        tables.join(""),
+        all_but(&[])
+    ))
+    .unwrap()
+}
+
 /// Plenty of everything.
 pub const GENEROUS: [(&str, u32); 3] = [
     ("memory-mib", 256),
@@ -311,7 +338,8 @@ impl Bench {
 
     pub fn code(&self, id: &str, limits: &str, component: &[u8]) -> Arc<PluginCode> {
         let file = PluginFile::read(&self.write(id, limits, component)).unwrap();
-        Arc::new(PluginCode::new(Arc::clone(&self.runtime), file))
+        let granted = Granted::nothing();
+        Arc::new(PluginCode::new(Arc::clone(&self.runtime), file, &granted))
     }
 
     /// Calls `fix` of a fresh instance.
