@@ -17,6 +17,12 @@ pub enum DiskError {
         /// What was looked for.
         path: String,
     },
+    /// The folder for a new file does not exist.
+    #[error("the folder {path} does not exist; make it first, or choose another target")]
+    NoFolder {
+        /// The folder.
+        path: String,
+    },
     /// A name leads out of the folder that was opened.
     #[error(
         "refused to open {path:?}: {why}; an image may only name files in its own folder, copy the file there"

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -76,7 +76,10 @@ impl SourceFolder {
         let name = real
             .file_name()
             .and_then(|name| name.to_str())
-            .ok_or_else(|| DiskError::io(path, None, std::io::Error::from(Errno::INVAL)))?
+            .ok_or_else(|| {
+                let why = "its name is not UTF-8, as every name that an image or a plugin may say must be; rename it";
+                DiskError::io(path, None, std::io::Error::new(std::io::ErrorKind::InvalidInput, why))
+            })?
             .to_owned();
         let folder = Self::open(real.parent().unwrap_or(Path::new("/")))?;
         Ok((folder, name))
@@ -305,6 +308,26 @@ impl SourceFile {
         self.size
     }
 
+    /// Which file this is and whether it was changed since: device, inode, length, times of
+    /// change of content and of inode.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`].
+    pub fn identity(&self) -> Result<String, DiskError> {
+        let found = self.file.metadata();
+        let found = found.map_err(|error| DiskError::io(&self.path, None, error))?;
+        Ok(format!(
+            "{}:{}:{}:{}.{:09}:{}.{:09}",
+            found.dev(),
+            found.ino(),
+            self.size,
+            found.mtime(),
+            found.mtime_nsec(),
+            found.ctime(),
+            found.ctime_nsec()
+        ))
+    }
+
     /// Bytes that the file takes on its file system.
     #[must_use]
     pub fn allocated(&self) -> u64 {
@@ -421,6 +444,18 @@ mod tests {
         .unwrap();
         let folder = SourceFolder::open(&inner).unwrap();
         (root, folder)
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_told_so() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder
+            .path()
+            .join(std::ffi::OsStr::from_bytes(b"disk\xff.raw"));
+        std::fs::write(&file, "content").unwrap();
+        let error = SourceFolder::of_file(&file).unwrap_err();
+        assert!(error.to_string().contains("not UTF-8"), "{error}");
     }
 
     #[test]

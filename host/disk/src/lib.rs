@@ -14,7 +14,8 @@
 //!   needed and never allocate more than the file justifies. What is wrong is a
 //!   [`DiskError`] with file and offset.
 //! - [`convert`] is a parallel pipeline that never reads what extents say is zero, and
-//!   whose target has its name only once it is complete and on disk.
+//!   whose target has its name only once it is complete and on disk. A [`Conversion`] goes
+//!   on where a killed one was.
 //!
 //! # Limits
 //! Reads raw, qcow2 (versions 2 and 3, zlib) and VMDK (monolithicSparse, monolithicFlat,
@@ -43,7 +44,10 @@ mod slice;
 pub mod vmdk;
 
 pub use compare::{CompareResult, compare};
-pub use convert::{Compression, ConvertOptions, ConvertReport, convert};
+pub use convert::{
+    Compression, Conversion, ConvertOptions, ConvertReport, Resume, ThreadBudget, convert, discard,
+    rename_new,
+};
 pub use error::DiskError;
 pub use folder::{FolderEntry, SourceFile, SourceFolder};
 pub use format::Format;

@@ -155,6 +155,16 @@ impl OpenImage {
         &self.files
     }
 
+    /// Says which files these are and whether they were changed since: what a conversion
+    /// that goes on ([`crate::Resume`]) compares. Reads nothing of their content.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn identity(&self) -> Result<String, DiskError> {
+        let files = self.files.iter().map(|file| file.identity());
+        Ok(files.collect::<Result<Vec<_>, _>>()?.join(" "))
+    }
+
     /// Oddities that do not keep the image from being read.
     #[must_use]
     pub fn warnings(&self) -> &[String] {

@@ -315,7 +315,10 @@ fn what_cannot_be_written_is_refused_before_anything_is_made() {
     let absent = folder.path().join("absent/t");
     let options = options(Format::Raw, Compression::None, 0);
     let error = convert(&source, &absent, &options, &NoProgress, &CancelFlag::new());
-    assert!(matches!(error, Err(DiskError::NotFound { .. })));
+    let Err(DiskError::NoFolder { path }) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(Path::new(&path), absent.parent().unwrap());
 }
 
 /// The environment variable that turns the test below into a process to be killed.

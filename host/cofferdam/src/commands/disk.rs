@@ -5,7 +5,8 @@ use crate::progress::{Bar, byte_bar, cancel_on_interrupt};
 use crate::render::{bytes, json, safe, sayln};
 use anyhow::{Context, Result, bail};
 use cofferdam_disk::{
-    Compression, ConvertOptions, DiskError, Format, Image, ImageInfo, MapEntry, OpenImage,
+    Compression, Conversion, ConvertOptions, DiskError, Format, Image, ImageInfo, MapEntry,
+    OpenImage, Resume,
 };
 use std::path::Path;
 use std::process::ExitCode;
@@ -159,7 +160,18 @@ async fn convert(
     let target = target.to_owned();
     let begun = Instant::now();
     let report = tokio::task::spawn_blocking(move || {
-        cofferdam_disk::convert(source.as_ref(), &target, &options, &shown, &cancel)
+        let resume = Resume::new(source.identity()?);
+        let made = Conversion::new(options).resuming(resume).run(
+            source.as_ref(),
+            &target,
+            &shown,
+            &cancel,
+        );
+        if made.is_err() {
+            // Only a kill leaves a partial target, for the next call to go on with.
+            let _ = cofferdam_disk::discard(&target);
+        }
+        made
     })
     .await
     .context("the conversion ended unexpectedly")?;

@@ -3,6 +3,8 @@
 //! Knows nothing of files or threads: it is told, in the order of the disk, which clusters
 //! come, and produces the buffers that have to be written.
 
+mod state;
+
 use super::buffer::AlignedBuffer;
 use super::plan::CLUSTER;
 use crate::bytes;

@@ -48,13 +48,16 @@ pub(super) struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    pub(super) fn new(source: &'a dyn Image) -> Self {
+    /// From `position`, where the batch `number` begins; both are 0 for the whole disk.
+    pub(super) fn new(source: &'a dyn Image, position: u64, number: u64) -> Self {
+        let size = source.size();
+        let position = position.min(size);
         Self {
-            walk: ExtentWalk::whole(source),
-            size: source.size(),
-            planned: 0,
+            walk: ExtentWalk::new(source, position, size.saturating_sub(position)),
+            size,
+            planned: position,
             rest: None,
-            number: 0,
+            number,
         }
     }
 
@@ -151,7 +154,7 @@ mod tests {
     }
 
     fn plan(sketch: &Sketch) -> Vec<Vec<(u64, u64)>> {
-        let mut planner = Planner::new(sketch);
+        let mut planner = Planner::new(sketch, 0, 0);
         let mut all = Vec::new();
         while let Some(batch) = planner.next().unwrap() {
             assert_eq!(batch.number, all.len() as u64);
@@ -179,6 +182,32 @@ mod tests {
             plan(&scattered),
             [vec![(0, 2 * C), (5 * C, C), (10 * C, 5)]]
         );
+    }
+
+    #[test]
+    fn planning_from_the_end_of_a_batch_gives_the_same_batches() {
+        let (c, b) = (CLUSTER, BATCH);
+        let spans = vec![
+            (3, 5),
+            (c + 1, c + 2),
+            (9 * c, 9 * c + 3 * b + 5),
+            (5 * b - 1, 5 * b),
+            (6 * b, 9 * b + 77),
+        ];
+        let sketch = Sketch(9 * b + 77, spans);
+        let mut whole = Planner::new(&sketch, 0, 0);
+        let mut all = Vec::new();
+        while let Some(batch) = whole.next().unwrap() {
+            all.push(batch);
+        }
+        assert!(all.len() > 5);
+        for (index, before) in all.iter().enumerate() {
+            let mut rest = Planner::new(&sketch, before.end(), before.number + 1);
+            for expected in &all[index + 1..] {
+                assert_eq!(rest.next().unwrap().as_ref(), Some(expected));
+            }
+            assert_eq!(rest.next().unwrap(), None);
+        }
     }
 
     #[test]

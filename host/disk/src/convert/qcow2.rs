@@ -9,6 +9,7 @@
 //! disk: an L2 table is complete when the copy has passed its 512 MiB, a reference count
 //! block when allocation has passed its 2 GiB.
 
+use super::checkpointer::Checkpointer;
 use super::layout::{Layout, Write};
 use super::plan::{Batch, CLUSTER};
 use super::target::PartFile;
@@ -26,17 +27,25 @@ pub(super) struct Qcow2Sink<'a> {
     compressors: Mutex<Vec<Compressor>>,
     layout: Mutex<Layout>,
     turnstile: Turnstile,
+    checkpoints: Option<&'a Checkpointer<'a>>,
 }
 
 impl<'a> Qcow2Sink<'a> {
-    /// A sink for a disk of `size` bytes, compressing if there is a level.
-    pub(super) fn new(file: &'a PartFile, size: u64, level: Option<CompressionLvl>) -> Self {
+    /// A sink that goes on with `layout` at the batch `number`, compressing if there is a
+    /// level.
+    pub(super) fn new(
+        file: &'a PartFile,
+        (layout, number): (Layout, u64),
+        level: Option<CompressionLvl>,
+        checkpoints: Option<&'a Checkpointer<'a>>,
+    ) -> Self {
         Self {
             file,
             level,
             compressors: Mutex::default(),
-            layout: Mutex::new(Layout::new(size)),
-            turnstile: Turnstile::default(),
+            layout: Mutex::new(layout),
+            turnstile: Turnstile::starting_at(number),
+            checkpoints,
         }
     }
 
@@ -61,7 +70,11 @@ impl<'a> Qcow2Sink<'a> {
         let _pass = self.turnstile.wait(batch.number)?;
         let mut layout = self.layout.lock().unwrap_or_else(PoisonError::into_inner);
         let result = allocate(&mut layout);
-        Ok((result, layout.take_writes()))
+        let writes = layout.take_writes();
+        if let Some(checkpoints) = self.checkpoints {
+            checkpoints.offer(batch, || (layout.written(), layout.encode()));
+        }
+        Ok((result, writes))
     }
 
     fn write_plain(&self, batch: &Batch, clusters: &Clusters) -> Result<Vec<Write>, DiskError> {

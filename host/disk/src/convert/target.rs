@@ -2,12 +2,14 @@
 //!
 //! The name appears only after the content is on disk, so whoever finds the target finds
 //! all of it, whenever the power went. A partial file left by a kill is taken over by the
-//! next run; a lock keeps two runs from writing the same one.
+//! next run, which goes on with it where a checkpoint says so and begins anew elsewhere; a
+//! lock keeps two runs from writing the same one.
 
 use super::buffer::ALIGNMENT;
+use super::checkpoint::Checkpoint;
 use crate::DiskError;
 use crate::error::part_path;
-use rustix::fs::{FlockOperation, OFlags, RenameFlags};
+use rustix::fs::{FallocateFlags, FlockOperation, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -20,7 +22,8 @@ use std::sync::{Mutex, PoisonError};
 /// are written.
 const STEP: u64 = 256 << 20;
 
-/// A target being written. Dropped before [`PartFile::finish`], it removes itself.
+/// A target being written. Dropped before [`PartFile::finish`], it removes itself, unless
+/// it is to be kept for another attempt.
 pub(super) struct PartFile {
     file: File,
     part: PathBuf,
@@ -28,21 +31,32 @@ pub(super) struct PartFile {
     direct: AtomicBool,
     written: AtomicU64,
     length: Mutex<u64>,
-    finished: bool,
+    /// Whether it stays where it is when it is dropped.
+    keep: bool,
 }
 
 impl PartFile {
-    /// Makes `<target>.part`, empty.
+    /// Opens `<target>.part`, with whatever it holds; where it is missing it is made. It is
+    /// left where it is when dropped if `keep` is set.
     ///
     /// # Errors
-    /// [`DiskError::Exists`] if the target is there, [`DiskError::Locked`] if another
-    /// process is writing it.
-    pub(super) fn create(target: &Path) -> Result<Self, DiskError> {
+    /// [`DiskError::Exists`] if the target is there, [`DiskError::NoFolder`] if its folder
+    /// is not, [`DiskError::Locked`] if another process is writing it.
+    pub(super) fn open(target: &Path, keep: bool) -> Result<Self, DiskError> {
         let exists = || DiskError::Exists {
             path: target.display().to_string(),
         };
         if target.symlink_metadata().is_ok() {
             return Err(exists());
+        }
+        let folder = folder(target);
+        if let Err(error) = std::fs::metadata(folder) {
+            return Err(match error.kind() {
+                std::io::ErrorKind::NotFound => DiskError::NoFolder {
+                    path: folder.display().to_string(),
+                },
+                _ => DiskError::io(folder, None, error),
+            });
         }
         let part = part_path(target);
         let fail = |error: std::io::Error| DiskError::io(&part, None, error);
@@ -77,14 +91,49 @@ impl PartFile {
             direct: AtomicBool::new(false),
             written: AtomicU64::new(0),
             length: Mutex::new(0),
-            finished: false,
+            keep,
         };
         if target.symlink_metadata().is_ok() {
             return Err(exists());
         }
-        this.file.set_len(0).map_err(|error| this.fail(0, error))?;
         this.set_direct(true);
         Ok(this)
+    }
+
+    /// Forgets all content. A checkpoint that may be there goes first.
+    pub(super) fn begin(&self) -> Result<(), DiskError> {
+        Checkpoint::remove(&self.target)?;
+        self.set_len(0)
+    }
+
+    /// Keeps the first `length` bytes but for `open` (offset, length), which becomes a hole
+    /// as everything behind. False, and nothing is changed, if the file is shorter.
+    pub(super) fn take_up(&self, length: u64, open: Option<(u64, u64)>) -> Result<bool, DiskError> {
+        if self.len()? < length {
+            return Ok(false);
+        }
+        self.set_len(length)?;
+        if let Some((offset, size)) = open.filter(|(offset, _)| *offset < length) {
+            let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            if let Err(error) = rustix::fs::fallocate(&self.file, punch, offset, size) {
+                return match error {
+                    // It is written whole later; only the end of the last one is not.
+                    Errno::OPNOTSUPP => Ok(false),
+                    error => Err(self.fail(offset, error.into())),
+                };
+            }
+        }
+        Ok(true)
+    }
+
+    /// Returns once everything written so far is on disk.
+    pub(super) fn sync_data(&self) -> Result<(), DiskError> {
+        self.file.sync_data().map_err(|error| self.fail(0, error))
+    }
+
+    /// Whoever drops it next removes it.
+    pub(super) fn discard(mut self) {
+        self.keep = false;
     }
 
     /// Turns `O_DIRECT` on or off; a file system without it stays buffered.
@@ -150,44 +199,73 @@ impl PartFile {
         Ok(())
     }
 
-    /// Gives the file its length and its name, and returns once both are on disk.
-    ///
-    /// # Errors
-    /// [`DiskError::Exists`] if a target has appeared meanwhile.
-    pub(super) fn finish(mut self, length: u64) -> Result<(), DiskError> {
+    /// Gives the file its length, and returns once it is on disk.
+    pub(super) fn complete(&self, length: u64) -> Result<(), DiskError> {
         self.set_len(length)?;
         self.file
             .sync_all()
-            .map_err(|error| self.fail(length, error))?;
-        let cwd = rustix::fs::CWD;
-        let renamed = match rustix::fs::renameat_with(
-            cwd,
-            &self.part,
-            cwd,
-            &self.target,
-            RenameFlags::NOREPLACE,
-        ) {
-            // Not every file system can refuse to replace.
-            Err(Errno::INVAL | Errno::NOSYS) if self.target.symlink_metadata().is_err() => {
-                rustix::fs::rename(&self.part, &self.target)
-            }
-            other => other,
-        };
-        renamed.map_err(|error| DiskError::io(&self.target, None, error))?;
-        self.finished = true;
-        let folder = match self.target.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|error| DiskError::io(folder, None, error))
+            .map_err(|error| self.fail(length, error))
     }
+
+    /// What the file is known by, whatever its name.
+    pub(super) fn inode(&self) -> Result<u64, DiskError> {
+        let metadata = self.file.metadata();
+        Ok(metadata.map_err(|error| self.fail(0, error))?.ino())
+    }
+
+    /// Length of the file.
+    pub(super) fn len(&self) -> Result<u64, DiskError> {
+        let metadata = self.file.metadata();
+        Ok(metadata.map_err(|error| self.fail(0, error))?.len())
+    }
+
+    /// Gives the file its name, and returns once that is on disk.
+    ///
+    /// # Errors
+    /// [`DiskError::Exists`] if a target has appeared meanwhile.
+    pub(super) fn finish(mut self) -> Result<(), DiskError> {
+        rename_new(&self.part, &self.target)
+            .map_err(|error| DiskError::io(&self.target, None, error))?;
+        self.keep = true;
+        sync_folder(&self.target)
+    }
+}
+
+/// Renames a file, and refuses to replace one.
+///
+/// # Errors
+/// `AlreadyExists`, and what the system says.
+pub fn rename_new(from: &Path, to: &Path) -> Result<(), std::io::Error> {
+    let cwd = rustix::fs::CWD;
+    let renamed = match rustix::fs::renameat_with(cwd, from, cwd, to, RenameFlags::NOREPLACE) {
+        // Not every file system can refuse to replace.
+        Err(Errno::INVAL | Errno::NOSYS) if to.symlink_metadata().is_err() => {
+            rustix::fs::rename(from, to)
+        }
+        other => other,
+    };
+    Ok(renamed?)
+}
+
+/// The folder that a file is in.
+fn folder(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Returns once the names in the folder of `file` are on disk.
+pub(super) fn sync_folder(file: &Path) -> Result<(), DiskError> {
+    let folder = folder(file);
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| DiskError::io(folder, None, error))
 }
 
 impl Drop for PartFile {
     fn drop(&mut self) {
-        if !self.finished {
+        if !self.keep {
             // The lock is still held, so it is this run's file.
             let _ = std::fs::remove_file(&self.part);
         }

@@ -4,7 +4,9 @@
 //! the sink. Reading, inflating, compressing and writing of different batches overlap;
 //! only handing out batches and allocating space are serial. The first error stops all.
 
+use super::budget::ThreadBudget;
 use super::buffer::AlignedBuffer;
+use super::checkpointer::Checkpointer;
 use super::plan::{BATCH, Batch, CLUSTER, Planner};
 use crate::{CancelFlag, DiskError, Image, Progress, bytes};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,7 +28,7 @@ pub(super) struct Clusters {
 }
 
 impl Clusters {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             buffer: AlignedBuffer::new(BATCH as usize),
             offsets: Vec::new(),
@@ -104,13 +106,11 @@ impl Clusters {
 }
 
 /// Lets threads pass in the order of their batches.
-#[derive(Default)]
 pub(super) struct Turnstile {
     state: Mutex<Turn>,
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct Turn {
     next: u64,
     aborted: bool,
@@ -122,6 +122,17 @@ pub(super) struct Pass<'a> {
 }
 
 impl Turnstile {
+    /// The first to pass is the batch `number`.
+    pub(super) fn starting_at(number: u64) -> Self {
+        Self {
+            state: Mutex::new(Turn {
+                next: number,
+                aborted: false,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Turn> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -179,71 +190,57 @@ struct Shared<'a> {
     done: Mutex<(u64, u64)>,
 }
 
-/// Copies all of `source` into `sink` on `threads` threads. Returns how many bytes were
-/// read.
-pub(super) fn run(
-    source: &dyn Image,
-    sink: &dyn Sink,
-    threads: usize,
-    progress: &dyn Progress,
-    cancel: &CancelFlag,
-) -> Result<u64, DiskError> {
+/// What [`run`] copies, and from where on.
+pub(super) struct Job<'a> {
+    pub(super) source: &'a dyn Image,
+    /// Bytes of the disk that are copied already, and the batches that were.
+    pub(super) from: (u64, u64),
+    pub(super) budget: &'a ThreadBudget,
+    pub(super) checkpoints: Option<&'a Checkpointer<'a>>,
+    pub(super) progress: &'a dyn Progress,
+    pub(super) cancel: &'a CancelFlag,
+}
+
+/// Copies the rest of the source into `sink`. Returns how many bytes were read.
+pub(super) fn run(job: &Job<'_>, sink: &dyn Sink) -> Result<u64, DiskError> {
+    let (position, number) = job.from;
     let shared = Shared {
-        planner: Mutex::new(Planner::new(source)),
+        planner: Mutex::new(Planner::new(job.source, position, number)),
         failure: Mutex::new(None),
-        done: Mutex::new((0, 0)),
+        done: Mutex::new((position, 0)),
     };
-    let total = source.size();
-    progress.update(0, total);
-    let work = || -> Result<(), DiskError> {
-        let mut clusters = Clusters::new();
-        loop {
-            cancel.check()?;
-            let batch = {
-                // Under the planner's lock, so that no batch is handed out after a failure.
-                let mut planner = shared
-                    .planner
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                if shared
-                    .failure
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .is_some()
-                {
-                    return Ok(());
-                }
-                match planner.next()? {
-                    Some(batch) => batch,
-                    None => return Ok(()),
-                }
-            };
-            let read = clusters.read(source, &batch)?;
-            sink.write(&batch, &mut clusters)?;
-            let mut done = shared.done.lock().unwrap_or_else(PoisonError::into_inner);
-            done.0 = batch.end().max(done.0);
-            done.1 = done.1.saturating_add(read);
-            progress.update(done.0, total);
-        }
+    job.progress.update(position, job.source.size());
+    let fail = |error: DiskError| {
+        let mut failure = shared
+            .failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Later ones are most often threads that were told to stop.
+        failure.get_or_insert(error);
+        drop(failure);
+        sink.abort();
     };
     let guarded = || {
         let _guard = AbortOnPanic(sink);
-        if let Err(error) = work() {
-            let mut failure = shared
-                .failure
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            // Later ones are most often threads that were told to stop.
-            failure.get_or_insert(error);
-            drop(failure);
-            sink.abort();
+        if let Err(error) = work(job, sink, &shared) {
+            fail(error);
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..threads.max(1) {
-            scope.spawn(guarded);
+        if let Some(checkpoints) = job.checkpoints {
+            scope.spawn(|| checkpoints.run().unwrap_or_else(&fail));
         }
+        // Also when a worker panics: the scope waits for the thread that writes checkpoints.
+        let _end = job.checkpoints.map(EndCheckpoints);
+        let workers: Vec<_> = (1..job.budget.threads())
+            .map(|_| scope.spawn(guarded))
+            .collect();
         guarded();
+        for worker in workers {
+            if let Err(panic) = worker.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
     });
     if let Some(error) = shared
         .failure
@@ -256,6 +253,54 @@ pub(super) fn run(
         .done
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
-    progress.update(total, total);
+    let total = job.source.size();
+    job.progress.update(total, total);
     Ok(read)
+}
+
+/// Tells the thread that writes checkpoints to end.
+struct EndCheckpoints<'a>(&'a Checkpointer<'a>);
+
+impl Drop for EndCheckpoints<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// Takes batches until there are no more.
+fn work(job: &Job<'_>, sink: &dyn Sink, shared: &Shared<'_>) -> Result<(), DiskError> {
+    let total = job.source.size();
+    loop {
+        job.cancel.check()?;
+        let mut permit = job.budget.take();
+        let batch = {
+            // Under the planner's lock, so that no batch is handed out after a failure.
+            let mut planner = shared
+                .planner
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if shared
+                .failure
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .is_some()
+            {
+                return Ok(());
+            }
+            match planner.next()? {
+                Some(batch) => batch,
+                None => return Ok(()),
+            }
+        };
+        let clusters = permit.clusters();
+        let read = clusters.read(job.source, &batch)?;
+        sink.write(&batch, clusters)?;
+        if let Some(checkpoints) = job.checkpoints {
+            checkpoints.written(batch.number);
+        }
+        let mut done = shared.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.0 = batch.end().max(done.0);
+        done.1 = done.1.saturating_add(read);
+        job.progress.update(done.0, total);
+    }
 }

@@ -94,7 +94,7 @@ pub async fn discover(request: &Request, notes: &Arc<Notes>) -> Result<Discovere
 /// The contract's error for one of the disk library.
 pub fn contract_error(error: &DiskError) -> Error {
     let code = match error {
-        DiskError::NotFound { .. } => ErrorCode::NotFound,
+        DiskError::NotFound { .. } | DiskError::NoFolder { .. } => ErrorCode::NotFound,
         DiskError::OutsideFolder { .. } | DiskError::ReadOnly { .. } => ErrorCode::Denied,
         DiskError::Truncated { .. } | DiskError::Corrupt { .. } => ErrorCode::Corrupt,
         DiskError::Unsupported { .. } | DiskError::BackingFile { .. } => ErrorCode::Unsupported,
