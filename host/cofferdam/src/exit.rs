@@ -1,8 +1,11 @@
-//! How the program ends.
+//! How the program ends. `docs/exit-codes.md` is the list for people.
 
+use crate::cli::Output;
+use crate::client::problem::{ClientError, Problem};
 use crate::render::safe;
 use cofferdam_disk::DiskError;
 use cofferdam_orchestrator::MigrateError;
+use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 
 /// Something failed; the message says what.
@@ -14,6 +17,18 @@ pub const NOT_APPROVED: u8 = 3;
 pub const BLOCKED: u8 = 4;
 /// The plan given to `--apply` no longer fits.
 pub const OUTDATED: u8 = 5;
+/// The run ended without success.
+pub const RUN_FAILED: u8 = 6;
+/// The run waits for an approval.
+pub const WAITING: u8 = 7;
+/// The run is parked until somebody looks at it.
+pub const ATTENTION: u8 = 8;
+/// The run was cancelled.
+pub const RUN_CANCELLED: u8 = 9;
+/// The server cannot be reached, or its answer broke off.
+pub const UNREACHABLE: u8 = 10;
+/// The server does not know the token, or its user may not do this.
+pub const NOT_AUTHORISED: u8 = 11;
 /// Stopped by the user.
 pub const CANCELLED: u8 = 130;
 
@@ -24,24 +39,125 @@ pub const CANCELLED: u8 = 130;
 )]
 pub struct NotApproved;
 
-/// Prints the error with its causes and gives the code that fits it.
-pub fn failed(error: &anyhow::Error) -> ExitCode {
+/// A run that did not end well; the message says how.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct RunEnded {
+    /// The exit code.
+    pub code: u8,
+    /// What happened and what to do.
+    pub message: String,
+}
+
+/// Prints the error with its causes, for whom `output` says, and gives the code that fits.
+pub fn failed(error: &anyhow::Error, output: Output) -> ExitCode {
+    let code = code(error);
+    match output {
+        Output::Text => text(error),
+        Output::Json => eprintln!("{}", problem(error, code)),
+    }
+    ExitCode::from(code)
+}
+
+fn text(error: &anyhow::Error) {
     eprintln!("error: {}", safe(&error.to_string()));
+    for cause in causes(error) {
+        eprintln!("  caused by: {}", safe(&cause));
+    }
+    if let Some(ClientError::Problem(problem)) = error.downcast_ref() {
+        if let Some(hint) = problem.more.get("hint").and_then(Value::as_str) {
+            eprintln!("  hint: {}", safe(hint));
+        }
+    }
+}
+
+/// The causes that say something new: transparent wrappers repeat what they wrap.
+fn causes(error: &anyhow::Error) -> Vec<String> {
     let mut shown = error.to_string();
+    let mut causes = Vec::new();
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
-        // Transparent wrappers repeat what they wrap.
         if !shown.contains(&cause) {
-            eprintln!("  caused by: {}", safe(&cause));
+            causes.push(cause.clone());
         }
         shown = cause;
     }
-    ExitCode::from(code(error))
+    causes
+}
+
+/// The error as a problem-details object (RFC 9457): the server's own where it sent one.
+fn problem(error: &anyhow::Error, code: u8) -> Value {
+    let mut problem = match error.downcast_ref::<ClientError>() {
+        Some(ClientError::Problem(problem)) => Problem::clone(problem),
+        _ => Problem {
+            title: title(code).to_owned(),
+            status: 0,
+            detail: error.to_string(),
+            code: error_code(code).to_owned(),
+            more: Map::new(),
+        },
+    };
+    let mut causes = causes(error);
+    causes.retain(|cause| !problem.detail.contains(cause));
+    if !causes.is_empty() {
+        problem.more.insert("causes".to_owned(), json!(causes));
+    }
+    problem.more.insert("exit_code".to_owned(), json!(code));
+    let mut value = serde_json::to_value(&problem).unwrap_or_default();
+    if let Some(members) = value.as_object_mut() {
+        members
+            .entry("type")
+            .or_insert_with(|| json!("about:blank"));
+        // There was no HTTP answer to have a status.
+        if members.get("status") == Some(&json!(0)) {
+            members.remove("status");
+        }
+    }
+    value
+}
+
+const fn title(code: u8) -> &'static str {
+    match code {
+        NOT_APPROVED => "Plan not approved",
+        BLOCKED => "Guest cannot be migrated",
+        OUTDATED => "Plan outdated",
+        RUN_FAILED => "Run failed",
+        WAITING => "Run waits for approval",
+        ATTENTION => "Run needs attention",
+        RUN_CANCELLED => "Run cancelled",
+        UNREACHABLE => "Server unreachable",
+        NOT_AUTHORISED => "Not authorised",
+        CANCELLED => "Cancelled",
+        _ => "Command failed",
+    }
+}
+
+/// The contract's error code that comes nearest.
+const fn error_code(code: u8) -> &'static str {
+    match code {
+        NOT_APPROVED | NOT_AUTHORISED => "denied",
+        OUTDATED | WAITING => "conflict",
+        UNREACHABLE => "unavailable",
+        CANCELLED | RUN_CANCELLED => "cancelled",
+        _ => "other",
+    }
 }
 
 fn code(error: &anyhow::Error) -> u8 {
     if error.is::<NotApproved>() {
         return NOT_APPROVED;
+    }
+    if let Some(ended) = error.downcast_ref::<RunEnded>() {
+        return ended.code;
+    }
+    match error.downcast_ref::<ClientError>() {
+        Some(ClientError::Unreachable { .. } | ClientError::Interrupted { .. }) => {
+            return UNREACHABLE;
+        }
+        Some(ClientError::Problem(problem)) if [401, 403].contains(&problem.status) => {
+            return NOT_AUTHORISED;
+        }
+        _ => {}
     }
     if let Some(DiskError::Cancelled) = error.downcast_ref::<DiskError>() {
         return CANCELLED;
@@ -53,5 +169,59 @@ fn code(error: &anyhow::Error) -> u8 {
         }
         Some(MigrateError::Cancelled) => CANCELLED,
         _ => FAILED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::StatusCode;
+
+    fn answer(status: u16) -> anyhow::Error {
+        let status = StatusCode::from_u16(status).unwrap();
+        let sent = br#"{"type":"urn:x","title":"T","detail":"D","code":"denied"}"#;
+        let error = ClientError::from(Problem::read(status, sent));
+        anyhow::Error::new(error).context("cannot list")
+    }
+
+    #[test]
+    fn each_error_has_its_code() {
+        let unreachable = ClientError::Unreachable {
+            host: "h".into(),
+            reason: "r".into(),
+        };
+        let ended = RunEnded {
+            code: WAITING,
+            message: "w".into(),
+        };
+        let cases: [(anyhow::Error, u8); 8] = [
+            (answer(401), NOT_AUTHORISED),
+            (answer(403), NOT_AUTHORISED),
+            (answer(404), FAILED),
+            (unreachable.into(), UNREACHABLE),
+            (ended.into(), WAITING),
+            (NotApproved.into(), NOT_APPROVED),
+            (MigrateError::Cancelled.into(), CANCELLED),
+            (anyhow::anyhow!("x"), FAILED),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(code(&error), expected, "{error:#}");
+        }
+    }
+
+    #[test]
+    fn an_error_for_programs_keeps_what_the_server_said() {
+        let value = problem(&answer(403), NOT_AUTHORISED);
+        assert_eq!(
+            value,
+            json!({"title": "T", "status": 403, "detail": "D", "code": "denied",
+                   "type": "urn:x", "exit_code": 11})
+        );
+        let value = problem(&anyhow::anyhow!("why").context("what"), FAILED);
+        assert_eq!(
+            value,
+            json!({"title": "Command failed", "detail": "what", "code": "other",
+                   "causes": ["why"], "exit_code": 1, "type": "about:blank"})
+        );
     }
 }

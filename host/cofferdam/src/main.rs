@@ -7,6 +7,7 @@
 //! Exit codes are in [`exit`] and `docs/exit-codes.md`.
 
 mod cli;
+mod client;
 mod commands;
 mod config;
 mod exit;
@@ -19,15 +20,18 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    let output = cli.global.output;
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return exit::failed(&anyhow::Error::new(error).context("cannot start")),
+        Err(error) => {
+            return exit::failed(&anyhow::Error::new(error).context("cannot start"), output);
+        }
     };
     match runtime.block_on(commands::run(cli)) {
         Ok(code) => code,
-        Err(error) => exit::failed(&error),
+        Err(error) => exit::failed(&error, output),
     }
 }

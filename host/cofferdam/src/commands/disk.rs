@@ -48,7 +48,7 @@ pub async fn run(command: &Disk, output: Output) -> Result<ExitCode> {
         } => match compare(a, b, format_a.as_deref(), format_b.as_deref(), output).await {
             Ok(code) => Ok(code),
             Err(error) => {
-                crate::exit::failed(&error);
+                crate::exit::failed(&error, output);
                 Ok(ExitCode::from(CANNOT_TELL))
             }
         },

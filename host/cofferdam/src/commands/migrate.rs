@@ -1,6 +1,6 @@
 //! `cofferdam migrate`.
 
-use crate::cli::{Cli, Migrate, Output};
+use crate::cli::{Global, Migrate, Output};
 use crate::config::Config;
 use crate::exit::NotApproved;
 use crate::host;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Plans, shows, asks, applies.
-pub async fn run(command: &Migrate, cli: &Cli, config: &Config) -> Result<ExitCode> {
+pub async fn run(command: &Migrate, global: &Global, config: &Config) -> Result<ExitCode> {
     let saved = command.apply.as_deref().map(Plan::read).transpose()?;
     if let Some(file) = &command.plan {
         check_plan_target(file)?;
@@ -33,11 +33,11 @@ pub async fn run(command: &Migrate, cli: &Cli, config: &Config) -> Result<ExitCo
             out.display()
         );
     }
-    let loaded = host::load(cli, config)?;
+    let loaded = host::load(global, config)?;
     refuse_incomplete(&loaded)?;
     let watcher = Watcher::new();
     let request = request(command, config, saved.as_ref(), loaded, &watcher)?;
-    let outcome = carry_out(command, cli.output, saved, &request, &watcher).await;
+    let outcome = carry_out(command, global.output, saved, &request, &watcher).await;
     watcher.finish();
     outcome
 }

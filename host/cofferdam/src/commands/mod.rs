@@ -1,5 +1,6 @@
 //! One module a command.
 
+mod completion;
 mod disk;
 mod migrate;
 mod plugin;
@@ -12,12 +13,14 @@ use std::process::ExitCode;
 
 /// Does what was typed.
 pub async fn run(cli: Cli) -> Result<ExitCode> {
+    let global = &cli.global;
     match &cli.command {
-        Command::Disk(command) => disk::run(command, cli.output).await,
-        Command::Plugin(command) => plugin::run(command, &cli).await,
+        Command::Completion { shell } => Ok(completion::run(*shell)),
+        Command::Disk(command) => disk::run(command, global.output).await,
+        Command::Plugin(command) => plugin::run(command, global).await,
         Command::Migrate(command) => {
-            let config = Config::read(cli.config.as_deref())?;
-            migrate::run(command, &cli, &config).await
+            let config = Config::read(global.config.as_deref())?;
+            migrate::run(command, global, &config).await
         }
     }
 }

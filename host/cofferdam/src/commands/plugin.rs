@@ -1,7 +1,7 @@
 //! `cofferdam plugin list` and `inspect`.
 
 use super::plugin_build;
-use crate::cli::{Cli, Output, Plugin};
+use crate::cli::{Global, Output, Plugin};
 use crate::config::Config;
 use crate::host::plugin_folders;
 use crate::render::{bytes, json, safe, sayln};
@@ -15,11 +15,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// Does a `plugin` command.
-pub async fn run(command: &Plugin, cli: &Cli) -> Result<ExitCode> {
+pub async fn run(command: &Plugin, global: &Global) -> Result<ExitCode> {
     match command {
-        Plugin::List => list(cli),
-        Plugin::Inspect { file } => inspect(file, cli.output),
-        Plugin::Build { folder, out } => plugin_build::run(folder, out.as_deref(), cli.output),
+        Plugin::List => list(global),
+        Plugin::Inspect { file } => inspect(file, global.output),
+        Plugin::Build { folder, out } => plugin_build::run(folder, out.as_deref(), global.output),
     }
 }
 
@@ -45,9 +45,9 @@ struct ListedRefusal {
     reason: String,
 }
 
-fn list(cli: &Cli) -> Result<ExitCode> {
-    let config = Config::read(cli.config.as_deref())?;
-    let folders = plugin_folders(cli, &config);
+fn list(global: &Global) -> Result<ExitCode> {
+    let config = Config::read(global.config.as_deref())?;
+    let folders = plugin_folders(global, &config);
     let found = PluginFolder::scan(&folders);
     let listed = Listed {
         plugins: in_order(&found.plugins)?,
@@ -60,7 +60,7 @@ fn list(cli: &Cli) -> Result<ExitCode> {
             })
             .collect(),
     };
-    if cli.output == Output::Json {
+    if global.output == Output::Json {
         json(&listed)?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -1,6 +1,6 @@
-//! The composition root: which plugins there are, and the runtime that runs them.
+//! Which plugins there are, and the runtime that runs them.
 
-use crate::cli::Cli;
+use crate::cli::Global;
 use crate::config::Config;
 use anyhow::{Context, Result};
 use cofferdam_contract::grants::Granted;
@@ -13,9 +13,9 @@ const FOLDERS_VARIABLE: &str = "COFFERDAM_PLUGINS";
 
 /// The plugin folders in force: those of the command line, else of the environment, else of
 /// the configuration, else the user's and the installation's, as far as they exist.
-pub fn plugin_folders(cli: &Cli, config: &Config) -> Vec<PathBuf> {
-    if !cli.plugin_folders.is_empty() {
-        return cli.plugin_folders.clone();
+pub fn plugin_folders(global: &Global, config: &Config) -> Vec<PathBuf> {
+    if !global.plugin_folders.is_empty() {
+        return global.plugin_folders.clone();
     }
     if let Some(folders) = std::env::var_os(FOLDERS_VARIABLE) {
         return std::env::split_paths(&folders)
@@ -39,8 +39,8 @@ pub fn plugin_folders(cli: &Cli, config: &Config) -> Vec<PathBuf> {
 }
 
 /// Loads the plugins. What was refused is in the result.
-pub fn load(cli: &Cli, config: &Config) -> Result<LoadedPlugins> {
-    let folder = PluginFolder::scan(&plugin_folders(cli, config));
+pub fn load(global: &Global, config: &Config) -> Result<LoadedPlugins> {
+    let folder = PluginFolder::scan(&plugin_folders(global, config));
     let runtime = cofferdam_capabilities::runtime(&Options::with_default_cache())
         .context("the plugin runtime cannot start")?;
     load_plugins(&runtime, folder, &Granted::nothing()).context("the plugins cannot be put in order")

@@ -1,0 +1,121 @@
+//! Inputs as they are typed.
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value, json};
+use std::io::Read;
+use std::path::Path;
+
+/// The largest workflow or inputs file that is read, in bytes; the API takes no larger body.
+const MAX_FILE: u64 = 8 << 20;
+
+/// A workflow as it was named: the text of a file, or the name of a saved one.
+#[derive(Debug, PartialEq, Eq)]
+pub enum WorkflowArgument {
+    /// The YAML text.
+    Text(String),
+    /// The saved workflow's name.
+    Named(String),
+}
+
+impl WorkflowArgument {
+    /// Reads the file where the argument is one: `-`, a name with a slash or an ending
+    /// `.yaml` or `.yml`. Anything else is the name of a saved workflow, whatever files
+    /// the current folder has.
+    pub fn read(argument: &str) -> Result<Self> {
+        let is_file = argument == "-"
+            || argument.contains('/')
+            || [".yaml", ".yml"]
+                .iter()
+                .any(|ending| argument.ends_with(ending));
+        if is_file {
+            return Ok(Self::Text(read_text(argument)?));
+        }
+        Ok(Self::Named(argument.to_owned()))
+    }
+}
+
+/// The text of a file, or of standard input for `-`.
+pub fn read_text(file: &str) -> Result<String> {
+    let mut bytes = Vec::new();
+    if file == "-" {
+        std::io::stdin()
+            .lock()
+            .take(MAX_FILE + 1)
+            .read_to_end(&mut bytes)
+            .context("cannot read standard input")?;
+    } else {
+        std::fs::File::open(file)
+            .and_then(|open| open.take(MAX_FILE + 1).read_to_end(&mut bytes))
+            .with_context(|| format!("cannot read {file}"))?;
+    }
+    if bytes.len() as u64 > MAX_FILE {
+        bail!("{file} is larger than {MAX_FILE} bytes");
+    }
+    String::from_utf8(bytes).with_context(|| format!("{file} is not UTF-8 text"))
+}
+
+/// The inputs of a file and of `NAME=VALUE` pairs, which win.
+pub fn inputs(file: Option<&Path>, pairs: &[String]) -> Result<Value> {
+    let mut inputs = match file {
+        Some(file) => {
+            let text = read_text(&file.to_string_lossy())?;
+            let read: Value = serde_json::from_str(&text)
+                .with_context(|| format!("{} is not JSON", file.display()))?;
+            match read {
+                Value::Object(read) => read,
+                _ => bail!("{} is not a JSON object of inputs", file.display()),
+            }
+        }
+        None => Map::new(),
+    };
+    for pair in pairs {
+        let (name, value) = split(pair, "--input", "--input size=3")?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
+        inputs.insert(name.to_owned(), value);
+    }
+    Ok(Value::Object(inputs))
+}
+
+/// Labels of `NAME=VALUE` pairs.
+pub fn labels(pairs: &[String]) -> Result<Value> {
+    let mut labels = Map::new();
+    for pair in pairs {
+        let (name, value) = split(pair, "--label", "--label team=storage")?;
+        labels.insert(name.to_owned(), json!(value));
+    }
+    Ok(Value::Object(labels))
+}
+
+fn split<'t>(pair: &'t str, option: &str, example: &str) -> Result<(&'t str, &'t str)> {
+    match pair.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name, value)),
+        _ => bail!("{option} {pair:?} is not NAME=VALUE, as in {example}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_win_over_the_file_and_take_json_or_text() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), r#"{"size": 1, "kept": true}"#).unwrap();
+        let pairs = ["size=3", "name=a b", "empty=", "list=[1]", "eq=a=b"].map(str::to_owned);
+        assert_eq!(
+            inputs(Some(file.path()), &pairs).unwrap(),
+            json!({"size": 3, "kept": true, "name": "a b", "empty": "", "list": [1], "eq": "a=b"})
+        );
+        for wrong in ["size", "=3"] {
+            assert!(inputs(None, &[wrong.to_owned()]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_bare_name_is_a_saved_workflow() {
+        let named = WorkflowArgument::read("nightly").unwrap();
+        assert_eq!(named, WorkflowArgument::Named("nightly".into()));
+        assert!(WorkflowArgument::read("./nothing-here.yaml").is_err());
+        assert!(WorkflowArgument::read("nothing-here.yml").is_err());
+    }
+}

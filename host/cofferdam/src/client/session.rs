@@ -1,0 +1,1 @@
+//! Which host a command talks to.

@@ -1,0 +1,7 @@
+//! The composition root: where the parts are put together into a host.
+
+mod plugins;
+pub mod state;
+pub mod tls;
+
+pub use plugins::{load, plugin_folders};
