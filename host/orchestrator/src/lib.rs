@@ -26,7 +26,9 @@
 
 pub mod error;
 pub mod guest;
+pub mod metrics;
 pub mod migration;
 pub mod observer;
+pub mod redact;
 
 pub use error::MigrateError;
