@@ -14,11 +14,12 @@
 //! step find them out by guessing; the host's is for its logs and traces.
 //!
 //! **Limits.** A value that was encrypted, compressed, cut into pieces or wrapped by the step
-//! is not recognised: a step that is granted a secret can give it away if it wants to. This
-//! holds back accidents. Values of less than [`SHORTEST`] bytes are not looked for, which is
-//! why such secrets are refused when they are set.
+//! is not recognised, nor is an encoding of more than 4 KiB: a step that is granted a secret
+//! can give it away if it wants to. This holds back accidents. Values of less than
+//! [`SHORTEST`] bytes are not looked for, which is why such secrets are refused when they are
+//! set.
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::Value;
@@ -34,6 +35,9 @@ pub const SHORTEST: usize = 4;
 /// Encoded forms and single lines below this many bytes are not looked for: they would be
 /// found in innocent text.
 const SHORTEST_FORM: usize = 8;
+/// Values above this many bytes are looked for as they are, escaped and by lines, and not
+/// encoded: each form takes memory for as long as the host runs.
+const LONGEST_ENCODED: usize = 4096;
 
 #[derive(Default)]
 struct Known {
@@ -85,6 +89,8 @@ impl Redactor {
         // Fails only for more states than 31 bits count; then what was known stays known.
         match AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
+            // A table for each state would take megabytes for one key file.
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(&known.forms)
         {
             Ok(search) => known.search = Some(search),
@@ -269,6 +275,9 @@ fn forms(secret: &[u8]) -> BTreeSet<Vec<u8>> {
             if let Some(inner) = text.get(1..text.len().saturating_sub(1)) {
                 result.insert(inner.as_bytes().to_vec());
             }
+        }
+        if value.len() > LONGEST_ENCODED {
+            return;
         }
         let encoded = base64_forms(value)
             .into_iter()
