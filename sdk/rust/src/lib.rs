@@ -6,14 +6,16 @@
 //!
 //! **Design.** Per plugin kind there is a trait and an export macro ([`Fixer`] and
 //! `export_fixer!`, …) and an object-safe trait for what that kind sees ([`Guest`],
-//! [`Trees`], [`source::SourceFolder`] and [`source::Machine`], [`filesystem::Session`]).
+//! [`Trees`], [`source::SourceFolder`] and [`source::Machine`], [`filesystem::Session`]);
+//! a workflow step is generic over its host ([`StepHost`]), so that it imports only what it
+//! uses.
 //! In a component these are the host's imports; natively they are the doubles of
 //! `testing`, over which a plugin's own tests run its cases. [`bindings`] holds what is
 //! generated from the contract.
 //!
 //! **Limits.** Every world that is linked into a component becomes part of it, so each
 //! kind is a cargo feature and a plugin chooses one: `fixer`, `inspector`, `filesystem`,
-//! `disk-source`. A plugin is compiled with `panic = "abort"`: an `Err` becomes the error
+//! `disk-source`, `workflow-step`. A plugin is compiled with `panic = "abort"`: an `Err` becomes the error
 //! record, a panic ends the session.
 //!
 //! A whole fixer:
@@ -68,6 +70,7 @@ pub mod guest;
 pub mod inspector;
 pub mod path;
 pub mod source;
+pub mod step;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 pub mod text;
@@ -79,5 +82,6 @@ pub use error::{Error, ErrorCode, OptionalExt, Result};
 pub use fixer::Fixer;
 pub use guest::Guest;
 pub use inspector::{Inspector, Trees};
+pub use step::{StepHost, WorkflowStep};
 pub use tree::FileTree;
 pub use types::{Attributes, FileKind, Metadata, Severity};

@@ -28,6 +28,7 @@ macro_rules! world {
                     "wit/reply",
                     "wit/disk",
                     "wit/guest",
+                    "wit/tool",
                     "wit/plugin",
                 ],
                 world: $world,
@@ -84,5 +85,15 @@ world!(
         "cofferdam:types/files@0.1.0",
         "cofferdam:guest/block-devices@0.1.0",
         "cofferdam:guest/found@0.1.0"
+    ]
+);
+#[cfg(feature = "workflow-step")]
+world!(
+    workflow_step,
+    "cofferdam:plugin/workflow-step@0.1.0",
+    "cofferdam_sdk::bindings::workflow_step",
+    [
+        "cofferdam:types/errors@0.1.0",
+        "cofferdam:types/files@0.1.0"
     ]
 );

@@ -8,7 +8,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -18,6 +17,7 @@ use serde_json::{Map, Value};
 use super::{
     edit::{Edit, Note},
     files::MemoryFiles,
+    folder::{case_folders, expected, failed, read_text, run_case_folders, to_json},
     guest::MemoryGuest,
 };
 use crate::{
@@ -184,18 +184,8 @@ impl Outcome {
 
     /// The text of `expected.json`.
     pub fn to_json(&self) -> Result<String> {
-        let text = serde_json::to_string_pretty(self);
-        let text = text.map_err(|error| Error::other(error.to_string()))?;
-        Ok(text + "\n")
+        to_json(self)
     }
-}
-
-fn failed(path: &Path, error: impl std::fmt::Display) -> Error {
-    Error::invalid(format!("{}: {error}", path.display()))
-}
-
-fn read_text(path: &Path) -> Result<String> {
-    fs::read_to_string(path).map_err(|error| failed(path, error))
 }
 
 impl Case {
@@ -211,16 +201,7 @@ impl Case {
     /// All cases of a plugin's folder, by name. None is an error: a test over no case
     /// would prove nothing.
     pub fn all(plugin: &Path) -> Result<Vec<Self>> {
-        let directory = plugin.join("cases");
-        let entries = fs::read_dir(&directory).map_err(|error| failed(&directory, error))?;
-        let mut folders: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.is_dir())
-            .collect();
-        folders.sort();
-        if folders.is_empty() {
-            return Err(failed(&directory, "there is no case"));
-        }
+        let folders = case_folders(plugin)?;
         folders.iter().map(|folder| Self::load(folder)).collect()
     }
 
@@ -255,11 +236,7 @@ impl Case {
 
     /// What `expected.json` says.
     pub fn expected(&self) -> Result<Outcome> {
-        let path = self.directory.join("expected.json");
-        let text = read_text(&path).map_err(|error| {
-            error.with_hint("run the test with COFFERDAM_UPDATE_CASES=1 and look at what it wrote")
-        })?;
-        serde_json::from_str(&text).map_err(|error| failed(&path, error))
+        expected(&self.directory)
     }
 }
 
@@ -285,55 +262,17 @@ pub fn plugin_defaults(plugin: &Path) -> Result<Map<String, Value>> {
 /// With every difference found, so that a test needs no more than the call.
 pub fn run_cases(plugin: impl AsRef<Path>, fix: fn(&mut dyn Guest) -> Result<()>) {
     let plugin = plugin.as_ref();
-    let update = std::env::var("COFFERDAM_UPDATE_CASES").is_ok_and(|value| value == "1");
-    let failures = match check_cases(plugin, update, fix) {
-        Ok(failures) => failures,
-        Err(error) => vec![error.to_string()],
-    };
-    #[expect(clippy::panic, reason = "this is a test's body")]
-    if !failures.is_empty() {
-        panic!("{}", failures.join("\n\n"));
-    }
-}
-
-fn check_cases(
-    plugin: &Path,
-    update: bool,
-    fix: fn(&mut dyn Guest) -> Result<()>,
-) -> Result<Vec<String>> {
-    let defaults = plugin_defaults(plugin)?;
-    let mut failures = Vec::new();
-    for case in Case::all(plugin)? {
-        if let Err(error) = check_case(&case, &defaults, update, fix) {
-            failures.push(format!("case {}: {error}", case.name()));
-        }
-    }
-    Ok(failures)
+    run_case_folders(plugin, |folder| check_case(plugin, folder, fix));
 }
 
 fn check_case(
-    case: &Case,
-    defaults: &Map<String, Value>,
-    update: bool,
+    plugin: &Path,
+    folder: &Path,
     fix: fn(&mut dyn Guest) -> Result<()>,
-) -> Result<()> {
-    let mut guest = case.guest(defaults)?;
+) -> Result<Outcome> {
+    let mut guest = Case::load(folder)?.guest(&plugin_defaults(plugin)?)?;
     let result = fix(&mut guest);
     let outcome = Outcome::new(&guest, result);
-    if update {
-        let path = case.directory.join("expected.json");
-        fs::write(&path, outcome.to_json()?).map_err(|error| failed(&path, error))?;
-    } else {
-        let expected = case.expected()?;
-        if expected != outcome {
-            let (expected, planned) = (expected.to_json()?, outcome.to_json()?);
-            let diff = similar::TextDiff::from_lines(&expected, &planned);
-            return Err(Error::conflict(format!(
-                "what is planned (+) is not what is expected (-)\n{}",
-                diff.unified_diff()
-            )));
-        }
-    }
     if outcome.error.is_none() {
         guest.begin_again();
         fix(&mut guest).map_err(|error| error.context("the second run fails"))?;
@@ -344,12 +283,15 @@ fn check_case(
             )));
         }
     }
-    Ok(())
+    Ok(outcome)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::folder::check_case_folders;
+    use std::fs;
+
     use crate::{error::ErrorCode, tree::FileTree as _, types::Severity};
 
     /// A plugin's folder with one case, in a temporary place.
@@ -410,7 +352,8 @@ mod tests {
         update: bool,
         fix: fn(&mut dyn Guest) -> Result<()>,
     ) -> Vec<String> {
-        check_cases(folder.path(), update, fix).unwrap()
+        let plugin = folder.path();
+        check_case_folders(plugin, update, |case| check_case(plugin, case, fix)).unwrap()
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! **Design.** [`MemoryFiles`] is a small POSIX tree. [`MemoryGuest`] puts facts beside it
 //! and applies each edit when it is recorded, so that later reads see it, as the host's
 //! view does. [`Case`] loads a fixer's case folder (`case.toml`, `tree/`, `expected.json`)
-//! and [`run_cases`] runs all of a plugin's. [`MemoryTrees`], [`DirectoryFolder`] and
+//! and [`run_cases`] runs all of a plugin's ([`run_case_folders`] for any kind); [`MemoryStep`], [`StepCase`] and
+//! [`run_step_cases`] do the same for workflow steps. [`MemoryTrees`], [`DirectoryFolder`] and
 //! [`MemoryDevice`] are the same for the other kinds.
 //!
 //! **Limits.** Permissions are kept and not enforced. Only one tree: a mount is a
@@ -14,8 +15,11 @@ mod context;
 mod device;
 mod edit;
 mod files;
+mod folder;
 mod guest;
 mod source;
+mod step;
+mod step_case;
 mod trees;
 
 pub use case::{Case, Facts, Outcome, Override, plugin_defaults, run_cases};
@@ -23,6 +27,9 @@ pub use context::MemoryContext;
 pub use device::{FileDevice, MemoryDevice, session};
 pub use edit::{Content, Edit, Note};
 pub use files::MemoryFiles;
+pub use folder::{case_folders, run_case_folders};
 pub use guest::MemoryGuest;
 pub use source::{DirectoryFolder, MemoryMachine, Nic};
+pub use step::{Kept, MemoryStep};
+pub use step_case::{StepCase, StepResult, run_step_cases};
 pub use trees::{Findings, MemoryTrees};
