@@ -61,6 +61,7 @@
 //! ```
 
 pub mod bindings;
+pub mod console;
 pub mod context;
 pub mod devices;
 pub mod error;
@@ -74,6 +75,7 @@ pub mod step;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 pub mod text;
+pub mod time_span;
 pub mod tree;
 pub mod types;
 
@@ -83,5 +85,6 @@ pub use fixer::Fixer;
 pub use guest::Guest;
 pub use inspector::{Inspector, Trees};
 pub use step::{StepHost, WorkflowStep};
+pub use time_span::TimeSpan;
 pub use tree::FileTree;
 pub use types::{Attributes, FileKind, Metadata, Severity};

@@ -171,11 +171,25 @@ impl ToolRequest {
 
     /// With the path of an artifact as one more argument, to read.
     #[must_use]
-    pub fn artifact(mut self, reference: impl Into<String>, template: impl Into<String>) -> Self {
+    pub fn artifact(self, reference: impl Into<String>, template: impl Into<String>) -> Self {
+        self.file(reference.into(), template.into(), false)
+    }
+
+    /// With the path of an artifact as one more argument, to write to.
+    #[must_use]
+    pub fn writable_artifact(
+        self,
+        reference: impl Into<String>,
+        template: impl Into<String>,
+    ) -> Self {
+        self.file(reference.into(), template.into(), true)
+    }
+
+    fn file(mut self, reference: String, template: String, writable: bool) -> Self {
         self.arguments.push(Argument::Artifact {
-            reference: reference.into(),
-            template: template.into(),
-            writable: false,
+            reference,
+            template,
+            writable,
         });
         self
     }
@@ -245,7 +259,10 @@ pub mod text {
 
     /// The input as the step's own type.
     fn input<T: WorkflowStep>(input: &str) -> Result<T::Input> {
-        serde_json::from_str(input)
+        // By way of a value, so that no place in a text that nobody wrote is named.
+        let value: serde_json::Value = serde_json::from_str(input)
+            .map_err(|error| Error::invalid(format!("the step's input is no JSON: {error}")))?;
+        serde_json::from_value(value)
             .map_err(|error| Error::invalid(format!("the step's input does not fit: {error}")))
     }
 
@@ -312,7 +329,6 @@ mod host {
     use super::{Argument, StepHost, ToolOutcome, ToolRequest, WorkflowStep, text};
     use crate::{
         bindings::workflow_step::{
-            self as bindings,
             cofferdam::{runtime::secrets, tool::tool},
             exports::cofferdam::plugin::step,
         },
