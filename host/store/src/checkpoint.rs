@@ -1,0 +1,100 @@
+//! Keeps the write-ahead log short without making writes wait.
+//!
+//! SQLite would move the log into the file within some unlucky commit. Here a thread
+//! does it, beside the writes. A log is begun anew only where a write finds it moved as a
+//! whole, which never happens while writes follow each other without a pause; so once it
+//! has grown long, the thread holds the writes for the short rest.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+
+use crate::StoreError;
+use crate::connection::{self, Purpose, StoreOptions};
+use crate::store::{Writer, lock};
+
+/// After how many transactions the thread looks.
+const TRANSACTIONS: u32 = 128;
+
+/// From which length of the log, in pages, writes are held for the rest of it.
+const LONG: i64 = 4000;
+
+/// The thread, ended with the store.
+pub(crate) struct Checkpointer {
+    transactions: AtomicU32,
+    wake: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpointer {
+    /// Starts the thread for the database at `path`.
+    pub(crate) fn start(
+        path: &Path,
+        options: &StoreOptions,
+        writer: Arc<Mutex<Writer>>,
+    ) -> Result<Self, StoreError> {
+        let connection = connection::open(path, options, Purpose::Checkpoint)?;
+        let (wake, woken) = sync_channel(1);
+        let own_path = path.to_owned();
+        let thread = std::thread::Builder::new()
+            .name("store-checkpoint".to_owned())
+            .spawn(move || serve(&connection, &own_path, &writer, &woken))
+            .map_err(|error| StoreError::Io {
+                path: path.to_owned(),
+                why: format!("no thread can be started: {error}"),
+            })?;
+        Ok(Self {
+            transactions: AtomicU32::new(0),
+            wake: Some(wake),
+            thread: Some(thread),
+        })
+    }
+
+    /// To be called after every transaction that changes.
+    pub(crate) fn committed(&self) {
+        let before = self.transactions.fetch_add(1, Ordering::Relaxed);
+        if before % TRANSACTIONS == TRANSACTIONS - 1
+            && let Some(wake) = &self.wake
+        {
+            // Full means that it is about to look anyway.
+            let _ = wake.try_send(());
+        }
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.wake = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that shortens the write-ahead log has panicked");
+        }
+    }
+}
+
+fn serve(connection: &Connection, path: &PathBuf, writer: &Mutex<Writer>, woken: &Receiver<()>) {
+    while woken.recv().is_ok() {
+        let done = checkpoint(connection).and_then(|length| {
+            if length < LONG {
+                return Ok(());
+            }
+            let _held = lock(writer);
+            checkpoint(connection).map(drop)
+        });
+        // Nothing is lost: the log only stays longer, and the next look may do better.
+        if let Err(error) = done {
+            tracing::warn!(%error, path = %path.display(), "the write-ahead log could not be moved into the database");
+        }
+    }
+}
+
+/// Moves what it can without waiting; says the log's length in pages.
+fn checkpoint(connection: &Connection) -> rusqlite::Result<i64> {
+    let length = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?;
+    Ok(length)
+}

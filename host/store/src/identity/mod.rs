@@ -1,0 +1,6 @@
+//! Users, their roles, tokens and grants.
+
+mod grants;
+mod roles;
+mod tokens;
+mod users;

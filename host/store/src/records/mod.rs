@@ -1,0 +1,29 @@
+//! The records that go in and come out. In JSON their fields are snake_case, their
+//! enumerations kebab-case, and their times RFC 3339.
+
+mod audit;
+mod identity;
+mod journal;
+mod run;
+mod secret;
+mod step;
+mod workflow;
+
+pub use audit::{AuditFilter, AuditRecord, IdempotencyClaim, IdempotencyKey, NewAudit};
+pub use identity::{
+    EffectiveRole, Grant, GrantFilter, NewGrant, NewToken, Role, RoleBinding, Token, User,
+};
+pub use journal::{
+    Event, EventFilter, LogFilter, LogLevel, LogLine, NewLogLine, Operation, OperationBegun,
+    OperationState,
+};
+pub use run::{
+    Artifact, NewArtifact, NewPin, NewRun, NewStep, PinnedPlugin, Problem, Run, RunDetail,
+    RunFilter, RunOutcome, RunState, RunSummary, StepCounts,
+};
+pub use secret::SecretInfo;
+pub use step::{
+    Approval, ApprovalFilter, ApprovalState, Attempt, AttemptOutcome, Change, Decision, StepRecord,
+    StepState,
+};
+pub use workflow::SavedWorkflow;

@@ -1,0 +1,216 @@
+//! The open database: one writer, a few readers, and the thread that keeps the
+//! write-ahead log short.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+
+use crate::checkpoint::Checkpointer;
+use crate::connection::{self, Purpose, StoreOptions};
+use crate::error::{Failure, Within};
+use crate::{StoreError, Time, migrate};
+
+/// What a change outlives once its function has returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// The end of this process, however sudden. Costs some tens of microseconds.
+    Process,
+    /// The loss of power: the write-ahead log is synced. Costs what the disk's sync
+    /// costs, so call it where a thread may block.
+    Power,
+}
+
+/// How many connections for reading are kept open when nobody reads.
+const IDLE_READERS: usize = 4;
+
+/// The host's state. Clones share it.
+///
+/// Every function is one transaction: it happened as a whole, or an error is returned
+/// and nothing happened. All functions block; those that change [`Durability::Process`]
+/// are short enough to be called from an asynchronous task.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: PathBuf,
+    options: StoreOptions,
+    // Dropped before the writer, which then empties the log as the last connection.
+    checkpointer: Checkpointer,
+    readers: Mutex<Vec<Connection>>,
+    writer: Arc<Mutex<Writer>>,
+}
+
+/// The connection that changes, and how durably.
+pub(crate) struct Writer {
+    connection: Connection,
+    durability: Durability,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("path", &self.inner.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A transaction that changes.
+pub(crate) struct Tx<'a> {
+    connection: &'a Connection,
+    /// The transaction's time.
+    pub(crate) now: Time,
+}
+
+impl Deref for Tx<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
+/// Ends a transaction that was not committed.
+struct Rollback<'a>(&'a Connection);
+
+impl Drop for Rollback<'_> {
+    fn drop(&mut self) {
+        if !self.0.is_autocommit()
+            && let Err(error) = self.0.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction could not be rolled back");
+        }
+    }
+}
+
+fn run(connection: &Connection, statement: &str) -> Within<()> {
+    connection.prepare_cached(statement)?.execute([])?;
+    Ok(())
+}
+
+impl Writer {
+    fn transaction<T>(
+        &mut self,
+        durability: Durability,
+        body: impl FnOnce(&Tx<'_>) -> Within<T>,
+    ) -> Within<T> {
+        if self.durability != durability {
+            self.connection.execute_batch(match durability {
+                Durability::Process => "PRAGMA synchronous = NORMAL",
+                Durability::Power => "PRAGMA synchronous = FULL",
+            })?;
+            self.durability = durability;
+        }
+        run(&self.connection, "BEGIN IMMEDIATE")?;
+        let _rollback = Rollback(&self.connection);
+        let transaction = Tx {
+            connection: &self.connection,
+            now: Time::now(),
+        };
+        let value = body(&transaction)?;
+        run(&self.connection, "COMMIT")?;
+        Ok(value)
+    }
+}
+
+impl Store {
+    /// Opens the database file at `path`, which is made if there is none (mode 0600),
+    /// and brings it to the newest schema.
+    ///
+    /// # Errors
+    /// [`StoreError::NewerSchema`], [`StoreError::Corrupt`], [`StoreError::ReadOnly`],
+    /// [`StoreError::Locked`], [`StoreError::Full`], [`StoreError::Io`]; the file is then
+    /// as it was.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_with(path, StoreOptions::default())
+    }
+
+    /// Like [`Store::open`], with other than the usual options.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`].
+    pub fn open_with(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self, StoreError> {
+        let path = path.as_ref().to_owned();
+        connection::create_private(&path)?;
+        let mut connection = connection::open(&path, &options, Purpose::Write)?;
+        let found = migrate::migrate(&mut connection, &path)?;
+        if found != 0 && found != migrate::newest() {
+            tracing::info!(
+                from = found,
+                to = migrate::newest(),
+                "the database was upgraded"
+            );
+        }
+        let writer = Arc::new(Mutex::new(Writer {
+            connection,
+            durability: Durability::Process,
+        }));
+        let checkpointer = Checkpointer::start(&path, &options, Arc::clone(&writer))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                path,
+                options,
+                checkpointer,
+                readers: Mutex::new(Vec::new()),
+                writer,
+            }),
+        })
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Changes in one transaction.
+    pub(crate) fn write<T>(
+        &self,
+        durability: Durability,
+        body: impl FnOnce(&Tx<'_>) -> Within<T>,
+    ) -> Result<T, StoreError> {
+        let result = lock(&self.inner.writer).transaction(durability, body);
+        self.inner.checkpointer.committed();
+        result.map_err(|failure| failure.at(&self.inner.path))
+    }
+
+    /// Reads at one moment, however many statements it takes.
+    pub(crate) fn read<T>(
+        &self,
+        body: impl FnOnce(&Connection) -> Within<T>,
+    ) -> Result<T, StoreError> {
+        let idle = lock(&self.inner.readers).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => connection::open(&self.inner.path, &self.inner.options, Purpose::Read)?,
+        };
+        let result = (|| {
+            run(&connection, "BEGIN DEFERRED")?;
+            let _rollback = Rollback(&connection);
+            body(&connection)
+        })();
+        match result {
+            Ok(value) => {
+                let mut readers = lock(&self.inner.readers);
+                if readers.len() < IDLE_READERS {
+                    readers.push(connection);
+                }
+                Ok(value)
+            }
+            // The connection of a failed read is not used again.
+            Err(failure) => Err(Failure::at(failure, &self.inner.path)),
+        }
+    }
+
+    /// A connection of the caller's own, for reading.
+    pub(crate) fn own_reader(&self) -> Result<Connection, StoreError> {
+        connection::open(&self.inner.path, &self.inner.options, Purpose::Read)
+    }
+}
+
+/// The lock, also where a panic poisoned it: a transaction cut short was rolled back.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
