@@ -308,6 +308,16 @@ impl SourceFile {
         self.size
     }
 
+    /// Device and inode: two names with the same are one file.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`].
+    pub fn inode(&self) -> Result<(u64, u64), DiskError> {
+        let found = self.file.metadata();
+        let found = found.map_err(|error| DiskError::io(&self.path, None, error))?;
+        Ok((found.dev(), found.ino()))
+    }
+
     /// Which file this is and whether it was changed since: device, inode, length, times of
     /// change of content and of inode.
     ///

@@ -45,6 +45,12 @@ pub enum MigrateError {
         /// What is wrong.
         reason: String,
     },
+    /// Two disks of the machine are one file.
+    #[error("{name} was found twice; name each disk of the machine once")]
+    SameFile {
+        /// The file.
+        name: String,
+    },
     /// Nothing on the disks is an operating system that an inspector knows.
     #[error(
         "no operating system was found{}; what the disks hold: {seen}",

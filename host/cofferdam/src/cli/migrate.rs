@@ -6,16 +6,17 @@ use std::path::PathBuf;
 /// The arguments of `migrate`.
 #[derive(Args)]
 pub struct Migrate {
-    /// The machine's disk: a raw, qcow2 or VMDK file. With --apply, the plan's own by default.
-    #[arg(required_unless_present = "apply")]
-    pub source: Option<PathBuf>,
-    /// Format of the new disk [default: qcow2, or the plan's].
+    /// The machine's disks, raw, qcow2 or VMDK files: the one that it boots from first, the
+    /// others in its order. With --apply, the plan's own by default.
+    #[arg(value_name = "DISK", required_unless_present = "apply")]
+    pub disks: Vec<PathBuf>,
+    /// Format of the new disks [default: qcow2, or the plan's].
     #[arg(long, value_name = "FORMAT", value_parser = ["qcow2", "raw"])]
     pub to: Option<String>,
     /// Compress with zlib at this level, 1 (fast) to 12 (small); qcow2 only.
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=12))]
     pub compress: Option<u8>,
-    /// Folder for the new disk and its reports.
+    /// Folder for the new disks and their reports.
     #[arg(
         short = 'o',
         long = "out",
@@ -44,7 +45,7 @@ pub struct Migrate {
     /// Folder for overlays [default: the system's folder for temporary files].
     #[arg(long, value_name = "FOLDER")]
     pub scratch: Option<PathBuf>,
-    /// Threads for conversion [default: one per core].
+    /// Threads for copying all disks together [default: four per core, 16 at most].
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub threads: usize,
 }

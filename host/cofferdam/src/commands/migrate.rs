@@ -10,10 +10,11 @@ use anyhow::{Context, Result, bail};
 use cofferdam_capabilities::plugins::LoadedPlugins;
 use cofferdam_contract::types::{Severity, Timestamp};
 use cofferdam_orchestrator::migration::request::Target;
-use cofferdam_orchestrator::migration::run::{Output as OutputFolder, apply};
-use cofferdam_orchestrator::migration::{Plan, Rehearsed, Report, Request, plan, reproduce};
+use cofferdam_orchestrator::migration::{
+    Output as OutputFolder, Plan, Rehearsed, Report, Request, apply, plan, reproduce,
+};
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -170,13 +171,13 @@ fn request(
     if compression.is_some() && format != "qcow2" {
         bail!("only qcow2 can be compressed; leave --compress out or use --to qcow2");
     }
-    let source = match (&command.source, saved) {
-        (Some(source), _) => source.clone(),
-        (None, Some(saved)) => PathBuf::from(&saved.source),
-        (None, None) => bail!("name the machine's disk"),
+    let sources = match (command.disks.as_slice(), saved) {
+        ([], Some(saved)) => saved.sources(),
+        ([], None) => bail!("name the machine's disks"),
+        (disks, _) => disks.to_vec(),
     };
     Ok(Request {
-        source,
+        sources,
         target: Target {
             format,
             compression,
@@ -216,7 +217,10 @@ fn approve(output: Output) -> Result<()> {
 }
 
 fn show(plan: &Plan) {
-    sayln!("source:  {}", safe(&plan.source));
+    for (number, source) in plan.sources().iter().enumerate() {
+        let label = if number == 0 { "source:" } else { "" };
+        sayln!("{label:<8} {}", safe(&source.display().to_string()));
+    }
     for file in &plan.binding.source {
         sayln!(
             "         {} ({} bytes, sha256 {})",

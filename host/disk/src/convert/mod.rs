@@ -115,6 +115,12 @@ impl Conversion {
         }
     }
 
+    /// The format of the target.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.options.format
+    }
+
     /// Makes checkpoints, and takes up what an earlier attempt at the same conversion left.
     /// After an error, and after being cancelled, the partial target and its checkpoint stay
     /// for the next attempt: [`discard`] removes them.

@@ -19,12 +19,26 @@ const CHUNK: u64 = 4 << 20;
 /// A file of the source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BoundFile {
+    /// The number of the source that it is from, 0 for the first: files of several folders
+    /// may have the same name.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub given: u32,
     /// Name in the source's folder.
     pub name: String,
     /// Bytes.
     pub size: u64,
     /// Sha256, lower-case hexadecimal.
     pub sha256: String,
+}
+
+fn is_first(number: &u32) -> bool {
+    *number == 0
+}
+
+impl BoundFile {
+    fn is(&self, other: &Self) -> bool {
+        (self.given, &self.name) == (other.given, &other.name)
+    }
 }
 
 /// A plugin.
@@ -63,7 +77,7 @@ impl Binding {
     pub fn changes(&self, now: &Self) -> Vec<String> {
         let mut changes = Vec::new();
         for file in &self.source {
-            match now.source.iter().find(|other| other.name == file.name) {
+            match now.source.iter().find(|other| other.is(file)) {
                 None => changes.push(format!("the source no longer has the file {}", file.name)),
                 Some(other) if other != file => changes.push(format!(
                     "the source file {} changed (sha256 {} when planned, {} now)",
@@ -73,7 +87,7 @@ impl Binding {
             }
         }
         for file in &now.source {
-            if !self.source.iter().any(|other| other.name == file.name) {
+            if !self.source.iter().any(|other| other.is(file)) {
                 changes.push(format!("the source has a new file {}", file.name));
             }
         }
@@ -149,20 +163,29 @@ pub fn plugins(
     Ok((bound, settings))
 }
 
-/// Reads all files of the images and digests them. Takes as long as reading does.
+/// Reads all files of the images and digests them; each image comes with the number of the
+/// source that it is from. Takes as long as reading does.
 ///
 /// # Errors
 /// [`MigrateError::Disk`], also when cancelled.
 pub fn identify(
-    images: &[Arc<OpenImage>],
+    images: &[(u32, Arc<OpenImage>)],
     cancel: &CancelFlag,
 ) -> Result<Vec<BoundFile>, MigrateError> {
     let mut bound: Vec<BoundFile> = Vec::new();
-    for file in images.iter().flat_map(|image| image.files()) {
-        if bound.iter().any(|other| other.name == file.name()) {
+    let files = images
+        .iter()
+        .flat_map(|(given, image)| image.files().iter().map(move |file| (*given, file)));
+    for (given, file) in files {
+        let name = (given, file.name());
+        if bound
+            .iter()
+            .any(|other| (other.given, other.name.as_str()) == name)
+        {
             continue;
         }
         bound.push(BoundFile {
+            given,
             name: file.name().to_owned(),
             size: file.size(),
             sha256: file_digest(file, cancel)?,
@@ -197,6 +220,7 @@ mod tests {
     fn binding() -> Binding {
         Binding {
             source: vec![BoundFile {
+                given: 0,
                 name: "a.vmdk".to_owned(),
                 size: 1,
                 sha256: "aa".to_owned(),
@@ -220,7 +244,15 @@ mod tests {
     #[test]
     fn every_change_is_named_alone() {
         type Change = fn(&mut Binding);
-        let cases: [(Change, &str); 7] = [
+        let cases: [(Change, &str); 8] = [
+            (
+                |b| {
+                    let mut second = b.source[0].clone();
+                    second.given = 1;
+                    b.source.push(second);
+                },
+                "the source has a new file a.vmdk",
+            ),
             (
                 |b| b.source[0].sha256 = "ac".to_owned(),
                 "the source file a.vmdk changed",

@@ -7,6 +7,8 @@ use async_trait::async_trait;
 use cofferdam_contract::services::{Machine, SourceFolder};
 use cofferdam_contract::types::{Error, ErrorCode, Nic, Severity, SourceFile};
 use cofferdam_disk::{DiskError, Format, OpenImage};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Most bytes of one read, and most files of one listing: what the contract allows.
@@ -28,26 +30,70 @@ pub struct FoundMachine {
     pub nics: Vec<Nic>,
 }
 
-/// A machine whose images are open.
-pub struct Discovered {
-    /// What the source recorded.
-    pub machine: FoundMachine,
-    /// Its disks, opened read-only, in order.
-    pub images: Vec<Arc<OpenImage>>,
+impl FoundMachine {
+    /// Adds what another source says of the same machine; what was said first counts.
+    fn take(&mut self, more: Self) {
+        self.name = self.name.take().or(more.name);
+        self.disks.extend(more.disks);
+        self.firmware = self.firmware.take().or(more.firmware);
+        self.memory = self.memory.or(more.memory);
+        self.nics.extend(more.nics);
+    }
 }
 
-/// Asks the sources in order; the first that knows the file is taken.
+/// A machine whose images are open.
+pub struct Discovered {
+    /// What the sources recorded.
+    pub machine: FoundMachine,
+    /// Its disks, opened read-only, in order, each with the number of the source that it is
+    /// from.
+    pub images: Vec<(u32, Arc<OpenImage>)>,
+}
+
+/// Asks the source plugins for each file given; the first that knows a file is taken.
 ///
 /// # Errors
-/// [`MigrateError::UnknownSource`] when none does, what the source or the images say.
+/// [`MigrateError::UnknownSource`] when none does, [`MigrateError::SameFile`] when two
+/// disks are one file, what the source or the images say.
 pub async fn discover(request: &Request, notes: &Arc<Notes>) -> Result<Discovered, MigrateError> {
-    let (folder, name) = cofferdam_disk::SourceFolder::of_file(&request.source)?;
-    let folder = Arc::new(folder);
     if request.plugins.sources.is_empty() {
         return Err(MigrateError::NoPlugins {
             kind: "disk-source",
         });
     }
+    let mut found = Discovered {
+        machine: FoundMachine::default(),
+        images: Vec::new(),
+    };
+    for (source, number) in request.sources.iter().zip(0..) {
+        let (machine, images) = discover_one(request, source, notes).await?;
+        found.machine.take(machine);
+        let numbered = images.into_iter().map(|image| (number, image));
+        found.images.extend(numbered);
+    }
+    let mut seen = BTreeMap::new();
+    for (number, image) in &found.images {
+        for file in image.files() {
+            if let Some(first) = seen.insert(file.inode()?, (number, image))
+                && !Arc::ptr_eq(first.1, image)
+            {
+                return Err(MigrateError::SameFile {
+                    name: file.name().to_owned(),
+                });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The machine, and its disks, behind one file.
+async fn discover_one(
+    request: &Request,
+    path: &Path,
+    notes: &Arc<Notes>,
+) -> Result<(FoundMachine, Vec<Arc<OpenImage>>), MigrateError> {
+    let (folder, name) = cofferdam_disk::SourceFolder::of_file(path)?;
+    let folder = Arc::new(folder);
     for source in &request.plugins.sources {
         let id = source.manifest().id.clone();
         let recorder = Arc::new(Recorder {
@@ -77,7 +123,7 @@ pub async fn discover(request: &Request, notes: &Arc<Notes>) -> Result<Discovere
             }
             images.push(image);
         }
-        return Ok(Discovered { machine, images });
+        return Ok((machine, images));
     }
     let sources: Vec<&str> = request
         .plugins

@@ -8,10 +8,13 @@ use crate::guest::change::{EditRecord, PathChange};
 use cofferdam_contract::services::Facts;
 use cofferdam_contract::types::{BlockDevice, Kernel, MountPoint, Nic, OperatingSystem};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// The version of the file's shape.
+/// The version of the file's shape for machines that were given as one file.
 pub const FORMAT: u32 = 1;
+/// The version for those that were given as several, which programs that know only
+/// [`FORMAT`] cannot apply.
+pub const FORMAT_OF_SEVERAL: u32 = 2;
 
 /// Largest plan that is read, bytes; one of the most edits that a plan holds is smaller.
 const LARGEST: u64 = 256 << 20;
@@ -53,16 +56,25 @@ pub struct DiskResult {
     pub sha256: String,
 }
 
+/// Of a plan file what says how to read the rest.
+#[derive(Deserialize)]
+struct Shape {
+    cofferdam_plan: u32,
+}
+
 /// A plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// [`FORMAT`].
+    /// [`FORMAT`] or [`FORMAT_OF_SEVERAL`].
     pub cofferdam_plan: u32,
     /// Version of the program that made it.
     pub made_by: String,
-    /// The file given.
+    /// The file given; of several the first.
     pub source: String,
+    /// The other files given, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_sources: Vec<String>,
     /// The machine.
     pub machine: Machine,
     /// The guest.
@@ -88,7 +100,7 @@ pub struct Plan {
 impl Plan {
     /// Puts a plan together.
     pub fn new(
-        source: &Path,
+        sources: &[PathBuf],
         machine: &FoundMachine,
         facts: &Facts,
         notes: Vec<Note>,
@@ -96,16 +108,29 @@ impl Plan {
         results: Vec<DiskResult>,
         binding: Binding,
     ) -> Self {
-        let stem = source.file_stem().map(|stem| stem.to_string_lossy());
+        let first = sources
+            .first()
+            .map(PathBuf::as_path)
+            .unwrap_or(Path::new(""));
+        let stem = first.file_stem().map(|stem| stem.to_string_lossy());
         let name = machine
             .name
             .clone()
             .or_else(|| stem.map(std::borrow::Cow::into_owned))
             .unwrap_or_else(|| "disk".to_owned());
         let mut plan = Self {
-            cofferdam_plan: FORMAT,
+            cofferdam_plan: if sources.len() > 1 {
+                FORMAT_OF_SEVERAL
+            } else {
+                FORMAT
+            },
             made_by: env!("CARGO_PKG_VERSION").to_owned(),
-            source: source.display().to_string(),
+            source: first.display().to_string(),
+            more_sources: sources
+                .iter()
+                .skip(1)
+                .map(|source| source.display().to_string())
+                .collect(),
             machine: Machine {
                 name,
                 firmware: facts.firmware.clone(),
@@ -135,6 +160,14 @@ impl Plan {
         let mut unsigned = self.clone();
         unsigned.digest.clear();
         digest_of(&unsigned)
+    }
+
+    /// The files given, in order.
+    pub fn sources(&self) -> Vec<PathBuf> {
+        std::iter::once(&self.source)
+            .chain(&self.more_sources)
+            .map(PathBuf::from)
+            .collect()
     }
 
     /// Names of the new disks, in order: the machine's name, with a Linux-like letter where
@@ -170,13 +203,15 @@ impl Plan {
             )));
         }
         let bytes = std::fs::read(file).map_err(failed)?;
-        let plan: Self = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
-        if plan.cofferdam_plan != FORMAT {
+        let shape: Shape =
+            serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
+        if ![FORMAT, FORMAT_OF_SEVERAL].contains(&shape.cofferdam_plan) {
             return Err(bad(format!(
-                "it has format {}, this program reads format {FORMAT}",
-                plan.cofferdam_plan
+                "it has format {}, this program reads formats {FORMAT} and {FORMAT_OF_SEVERAL}; make a new plan",
+                shape.cofferdam_plan
             )));
         }
+        let plan: Self = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
         if plan.whole_digest() != plan.digest
             || plan.binding.digest() != plan.binding_digest
             || edits_digest(&plan.edits, &plan.results) != plan.edits_digest

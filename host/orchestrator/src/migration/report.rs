@@ -57,7 +57,12 @@ impl Report {
         writeln!(
             out,
             "{} from `{}`.\n",
-            plan.guest.operating_system.name, plan.source
+            plan.guest.operating_system.name,
+            plan.sources()
+                .iter()
+                .map(|source| source.display().to_string())
+                .collect::<Vec<_>>()
+                .join("`, `")
         )?;
         writeln!(out, "## New disks\n")?;
         writeln!(

@@ -64,8 +64,9 @@ pub type GivenSettings = BTreeMap<String, Map<String, Value>>;
 
 /// A migration to plan.
 pub struct Request {
-    /// The file that the source plugins are to look at.
-    pub source: PathBuf,
+    /// The files that the source plugins are to look at, each for one disk or more of the
+    /// machine: the disk that it boots from first, the others in its order.
+    pub sources: Vec<PathBuf>,
     /// What the disks are to become.
     pub target: Target,
     /// The plugins to use.

@@ -1,85 +1,36 @@
-//! The sequence of stages, and what is written at its end.
+//! The sequence of stages up to a plan whose rehearsal is kept.
 
 use super::binding::{self, Binding};
+use super::clock::Clock;
 use super::discover::discover;
 use super::inspect::{Inspected, inspect};
 use super::open::{Opened, images, open};
 use super::plan::{DiskResult, Plan};
 use super::rehearse::rehearse;
-use super::report::{NewDisk, Report};
 use super::request::Request;
 use super::verify::verify;
 use crate::MigrateError;
 use crate::guest::change::summarize;
 use crate::guest::{Model, Note, Notes, Planned};
-use crate::observer::{Observer, Stage};
+use crate::observer::Stage;
 use cofferdam_contract::kinds::FixerGuest;
 use cofferdam_contract::types::Timestamp;
-use cofferdam_disk::{CancelFlag, ConvertOptions, Image, OpenImage, Overlay, Progress};
+use cofferdam_disk::{CancelFlag, Image, OpenImage, Overlay};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// How often a cancelled run is noticed while plugins work.
 const CANCEL_POLL: Duration = Duration::from_millis(50);
 /// Bytes digested at a time.
 const CHUNK: u64 = 1 << 20;
-/// The folder in the output folder that holds what is not finished.
-const STAGING: &str = ".cofferdam-unfinished";
 
 /// A plan whose rehearsal is kept: ready to be applied.
 pub struct Rehearsed {
     /// The plan.
     pub plan: Plan,
-    disks: Vec<Arc<Overlay>>,
-    clock: Arc<Clock>,
-}
-
-/// Measures stages and tells the observer of them.
-struct Clock {
-    observer: Arc<dyn Observer>,
-    current: Mutex<Option<(Stage, Instant)>>,
-    timings: Mutex<BTreeMap<String, u64>>,
-}
-
-impl Clock {
-    fn new(observer: Arc<dyn Observer>) -> Arc<Self> {
-        Arc::new(Self {
-            observer,
-            current: Mutex::default(),
-            timings: Mutex::default(),
-        })
-    }
-
-    fn begin(&self, stage: Stage) {
-        self.end();
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((stage, Instant::now()));
-        self.observer.stage(stage);
-    }
-
-    fn end(&self) {
-        let ended = self
-            .current
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some((stage, since)) = ended {
-            let spent = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let mut timings = self.timings.lock().unwrap_or_else(PoisonError::into_inner);
-            *timings.entry(stage.name().to_owned()).or_default() += spent;
-        }
-    }
-
-    fn timings(&self) -> BTreeMap<String, u64> {
-        self.end();
-        self.timings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
+    pub(super) disks: Vec<Arc<Overlay>>,
+    pub(super) clock: Arc<Clock>,
 }
 
 /// Plans and rehearses. Nothing is written outside the scratch folder.
@@ -136,7 +87,7 @@ pub async fn reproduce(request: &Request, planned: &Plan) -> Result<Rehearsed, M
     Ok(rehearsed)
 }
 
-async fn until_cancelled<T>(
+pub(super) async fn until_cancelled<T>(
     cancel: &CancelFlag,
     work: impl Future<Output = Result<T, MigrateError>>,
 ) -> Result<T, MigrateError> {
@@ -156,14 +107,14 @@ async fn until_cancelled<T>(
 }
 
 async fn identify(
-    images: Vec<Arc<OpenImage>>,
+    images: Vec<(u32, Arc<OpenImage>)>,
     cancel: &CancelFlag,
 ) -> Result<Vec<binding::BoundFile>, MigrateError> {
     let cancel = cancel.clone();
     blocking(move || binding::identify(&images, &cancel)).await
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, MigrateError> + Send + 'static,
 ) -> Result<T, MigrateError> {
     tokio::task::spawn_blocking(work)
@@ -181,7 +132,7 @@ async fn plan_uncancelled(request: &Request) -> Result<Rehearsed, MigrateError> 
     let disks: Vec<Arc<dyn Image>> = found
         .images
         .iter()
-        .map(|image| Arc::clone(image) as Arc<dyn Image>)
+        .map(|(_, image)| Arc::clone(image) as Arc<dyn Image>)
         .collect();
     // Reading the whole source takes longest and needs nothing of the rest.
     let reading = StopReading(CancelFlag::new());
@@ -232,7 +183,7 @@ async fn plan_uncancelled(request: &Request) -> Result<Rehearsed, MigrateError> 
         time: rfc3339(request.time),
     };
     let plan = Plan::new(
-        &request.source,
+        &request.sources,
         &found.machine,
         &inspected.facts,
         notes.all(),
@@ -361,194 +312,6 @@ fn merged(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
 pub fn rfc3339(time: Timestamp) -> String {
     let since = Duration::from_secs(u64::try_from(time.seconds).unwrap_or(0));
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
-}
-
-/// Where a migration's files go.
-pub struct Output {
-    folder: PathBuf,
-    staging: PathBuf,
-    made: bool,
-    _lock: std::fs::File,
-}
-
-impl Output {
-    /// Makes the folder where needed, clears what an interrupted run left in it, and keeps
-    /// other runs out of it. `disks` are the names that must be free.
-    ///
-    /// # Errors
-    /// A disk or finished report that is there already; another run at work.
-    pub fn prepare(folder: &Path, disks: &[String]) -> Result<Self, MigrateError> {
-        let failed = |what| {
-            move |source| MigrateError::File {
-                what,
-                path: folder.display().to_string(),
-                source,
-            }
-        };
-        let exists = |path: PathBuf| {
-            MigrateError::Disk(cofferdam_disk::DiskError::Exists {
-                path: path.display().to_string(),
-            })
-        };
-        for disk in disks {
-            if folder.join(disk).symlink_metadata().is_ok() {
-                return Err(exists(folder.join(disk)));
-            }
-        }
-        // Only a report that an interrupted run left without its disks may be replaced.
-        for name in ["report.json", "report.md"] {
-            if folder.join(name).symlink_metadata().is_ok() && !is_stale(folder) {
-                return Err(exists(folder.join(name)));
-            }
-        }
-        let staging = folder.join(STAGING);
-        let made = !folder.exists();
-        std::fs::create_dir_all(&staging).map_err(failed("cannot make the output folder"))?;
-        let lock = std::fs::File::create(staging.join("lock"))
-            .map_err(failed("cannot write to the output folder"))?;
-        if lock.try_lock().is_err() {
-            return Err(MigrateError::Disk(cofferdam_disk::DiskError::Locked {
-                path: staging.display().to_string(),
-            }));
-        }
-        for entry in std::fs::read_dir(&staging).map_err(failed("cannot read"))? {
-            let entry = entry.map_err(failed("cannot read"))?;
-            if entry.file_name() != "lock" {
-                std::fs::remove_file(entry.path()).map_err(failed("cannot clear"))?;
-            }
-        }
-        Ok(Self {
-            folder: folder.to_owned(),
-            staging,
-            made,
-            _lock: lock,
-        })
-    }
-
-    /// Moves the staged files to their places: reports first, so that a disk never stands
-    /// there without one.
-    fn publish(&self, names: &[String]) -> Result<(), MigrateError> {
-        for (done, name) in names.iter().enumerate() {
-            let target = self.folder.join(name);
-            if let Err(source) = std::fs::rename(self.staging.join(name), &target) {
-                // Some of the disks would look like all of them.
-                for moved in names.iter().take(done) {
-                    let _ = std::fs::remove_file(self.folder.join(moved));
-                }
-                return Err(MigrateError::File {
-                    what: "cannot move into place",
-                    path: target.display().to_string(),
-                    source,
-                });
-            }
-        }
-        let synced = std::fs::File::open(&self.folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|source| MigrateError::File {
-            what: "cannot sync",
-            path: self.folder.display().to_string(),
-            source,
-        })
-    }
-}
-
-/// Whether the folder's report names disks that are not there.
-fn is_stale(folder: &Path) -> bool {
-    std::fs::read(folder.join("report.json"))
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<Report>(&bytes).ok())
-        .is_some_and(|report| {
-            let present = |disk: &NewDisk| folder.join(&disk.file).exists();
-            !report.disks.iter().any(present)
-        })
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        // What cannot be removed now is cleared by the next run.
-        let _ = std::fs::remove_dir_all(&self.staging);
-        if self.made {
-            // Succeeds only where nothing was put into it.
-            let _ = std::fs::remove_dir(&self.folder);
-        }
-    }
-}
-
-struct Shown {
-    observer: Arc<dyn Observer>,
-    disk: String,
-}
-
-impl Progress for Shown {
-    fn update(&self, done: u64, total: u64) {
-        self.observer.progress(&self.disk, done, total, "bytes");
-    }
-}
-
-/// Converts the rehearsed disks and writes the reports. Either all of it is there
-/// afterwards, or nothing that looks finished.
-///
-/// # Errors
-/// [`MigrateError::Disk`], [`MigrateError::File`], [`MigrateError::Cancelled`].
-pub async fn apply(
-    rehearsed: Rehearsed,
-    request: &Request,
-    output: Output,
-    threads: usize,
-) -> Result<Report, MigrateError> {
-    let Rehearsed { plan, disks, clock } = rehearsed;
-    clock.begin(Stage::Convert);
-    let options = ConvertOptions {
-        format: request.target.image_format()?,
-        compression: request.target.image_compression(),
-        threads,
-    };
-    let names = plan.disk_names();
-    let mut new_disks = Vec::new();
-    for (disk, name) in disks.into_iter().zip(&names) {
-        let target = output.staging.join(name);
-        let cancel = request.cancel.clone();
-        let shown = Shown {
-            observer: Arc::clone(&request.observer),
-            disk: name.clone(),
-        };
-        let converted = blocking(move || {
-            Ok(cofferdam_disk::convert(
-                disk.as_ref(),
-                &target,
-                &options,
-                &shown,
-                &cancel,
-            )?)
-        })
-        .await;
-        let converted = match converted {
-            Err(MigrateError::Disk(cofferdam_disk::DiskError::Cancelled)) => {
-                return Err(MigrateError::Cancelled);
-            }
-            other => other?,
-        };
-        new_disks.push(NewDisk {
-            file: name.clone(),
-            format: plan.binding.target.format.clone(),
-            virtual_size: converted.virtual_size,
-            file_size: converted.file_size,
-        });
-    }
-    clock.begin(Stage::Report);
-    let report = Report {
-        disks: new_disks,
-        timings: clock.timings(),
-        plan,
-    };
-    super::report::write_whole(&output.staging.join("report.json"), &report.json()?)?;
-    super::report::write_whole(
-        &output.staging.join("report.md"),
-        report.markdown().as_bytes(),
-    )?;
-    let mut files = vec!["report.json".to_owned(), "report.md".to_owned()];
-    files.extend(names);
-    output.publish(&files)?;
-    Ok(report)
 }
 
 #[cfg(test)]

@@ -746,7 +746,7 @@ impl Bench {
             disk.disk(file);
         }
         let request = Request {
-            source: files[0].clone(),
+            sources: vec![files[0].clone()],
             target: Target {
                 format: "raw".to_owned(),
                 compression: None,

@@ -6,7 +6,7 @@ use cofferdam_contract::services::{Edits, View};
 use cofferdam_contract::types::{Error, ErrorCode};
 use cofferdam_orchestrator::guest::change::summarize;
 use cofferdam_orchestrator::guest::view::FixerView;
-use cofferdam_orchestrator::migration::run::{self, Output};
+use cofferdam_orchestrator::migration::{Output, apply, run};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -469,7 +469,7 @@ proptest! {
         let done = runtime.block_on(async {
             let rehearsed = run::plan(&bench.request).await?;
             let output = Output::prepare(&bench.out(), &rehearsed.plan.disk_names())?;
-            run::apply(rehearsed, &bench.request, output, 1).await
+            apply(rehearsed, &bench.request, output, 1).await
         });
         let done = done.unwrap();
         let result = State::of_disk(&bench.out().join(&done.disks[0].file));
