@@ -30,5 +30,6 @@ pub mod metrics;
 pub mod migration;
 pub mod observer;
 pub mod redact;
+pub mod tool;
 
 pub use error::MigrateError;
