@@ -9,6 +9,7 @@ use cofferdam_contract::types::{
 use cofferdam_orchestrator::tool::{Grants, PluginGrants, ToolHost, ToolRunner};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -37,9 +38,9 @@ impl Journal {
     }
 
     fn write(&self, name: &str, entry: &Value) {
-        let part = self.folder.join(format!("{name}.part"));
-        std::fs::write(&part, entry.to_string()).unwrap();
-        std::fs::rename(part, self.folder.join(name)).unwrap();
+        let mut part = tempfile::NamedTempFile::new_in(&self.folder).unwrap();
+        part.write_all(entry.to_string().as_bytes()).unwrap();
+        part.persist(self.folder.join(name)).unwrap();
     }
 
     fn change(&self, name: &str, key: &str, value: Value) {

@@ -93,7 +93,7 @@ async fn writing_is_for_its_folder_and_what_it_was_given() {
         "in\n"
     );
     assert_eq!(std::fs::read_to_string(&given).unwrap(), "given\n");
-    if is_missing(&bench, "landlock") {
+    if is_missing(&bench, "no landlock") {
         return;
     }
     assert!(
