@@ -26,10 +26,12 @@
 
 pub mod error;
 pub mod guest;
+pub mod identity;
 pub mod metrics;
 pub mod migration;
 pub mod observer;
 pub mod redact;
+pub mod secrets;
 pub mod tool;
 
 pub use error::MigrateError;

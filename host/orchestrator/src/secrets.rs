@@ -1,0 +1,347 @@
+//! Secrets: set by people, read by steps that were granted them, shown to nobody.
+//!
+//! **Design.** A secret belongs to a project and is kept encrypted by the store. People can
+//! set, list and remove secrets and never read one back. A step's plugin reads them through
+//! its `secrets` import, which is a [`StepSecrets`]: it gives only names that the operator
+//! granted the plugin (`[plugins.ID.grants.secrets] names = ["db-*"]`), only from the run's
+//! project, and tells the project's [`Redactor`] each value before it hands it out.
+//! Whoever writes down what a step said passes it through [`SecretKeeper::redactor`].
+//!
+//! **Limits.** What a redactor cannot recognise is said in [`crate::redact`]. A value is
+//! known to it from the first time this host set it or handed it out: an attempt that goes
+//! on after a restart asks for its secrets again before it can say them.
+
+use crate::identity::{Actor, Identity, IdentityError, project_name};
+use crate::redact::{Redactor, SHORTEST};
+use async_trait::async_trait;
+use cofferdam_contract::services::Secrets;
+use cofferdam_contract::types::{Error, ErrorCode};
+use cofferdam_store::{Role, SecretInfo, SecretKey, Store, StoreError};
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use zeroize::Zeroizing;
+
+/// The largest value, bytes; what the `secrets` interface hands to a plugin at most.
+pub const LARGEST: usize = 64 << 10;
+
+/// Which secrets a plugin may read: `[plugins.ID.grants.secrets]` of the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretGrant {
+    /// Names; `*` stands for any characters.
+    pub names: Vec<String>,
+}
+
+impl SecretGrant {
+    /// Whether a secret of this name is granted.
+    pub fn allows(&self, name: &str) -> bool {
+        self.names.iter().any(|pattern| fits(pattern, name))
+    }
+}
+
+/// Whether `name` is what `pattern` says, in which `*` stands for any characters.
+fn fits(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|start| name.strip_prefix(start)) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = parts.collect();
+    // Without a star the start has to be all of it.
+    let Some(end) = parts.pop() else {
+        return rest.is_empty();
+    };
+    for part in parts {
+        match rest.split_once(part) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    rest.ends_with(end)
+}
+
+/// The host's secrets. Clones share everything.
+#[derive(Clone)]
+pub struct SecretKeeper(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    identity: Identity,
+    key_file: PathBuf,
+    /// Opened, and made where there is none, when a value is first needed.
+    key: Mutex<Option<Arc<SecretKey>>>,
+    host: Redactor,
+    projects: Mutex<HashMap<String, Redactor>>,
+}
+
+impl std::fmt::Debug for SecretKeeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretKeeper").finish_non_exhaustive()
+    }
+}
+
+impl SecretKeeper {
+    /// Secrets of `store`, encrypted with the key in `key_file`. `host` is told every value,
+    /// for the host's own logs.
+    pub fn new(store: Store, identity: Identity, key_file: PathBuf, host: Redactor) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            identity,
+            key_file,
+            key: Mutex::new(None),
+            host,
+            projects: Mutex::default(),
+        }))
+    }
+
+    /// Takes secrets of this project out of what its runs say.
+    pub fn redactor(&self, project: &str) -> Redactor {
+        let mut projects = self
+            .0
+            .projects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        projects
+            .entry(project.to_owned())
+            .or_insert_with(|| self.0.host.child())
+            .clone()
+    }
+
+    /// Takes secrets of all projects out of what only the operator reads.
+    pub fn host_redactor(&self) -> &Redactor {
+        &self.0.host
+    }
+
+    /// Sets a secret, in place of one of the same name. For admins of the project.
+    ///
+    /// # Errors
+    /// [`IdentityError::Invalid`] for a name that is not 1 to 128 letters, digits, `.`, `_`
+    /// or `-`, or a value below 4 bytes or above 64 KiB; [`IdentityError::Denied`],
+    /// [`IdentityError::NotFound`] for the project, [`IdentityError::Store`].
+    pub async fn set(
+        &self,
+        actor: &Actor,
+        project: &str,
+        name: &str,
+        value: Zeroizing<Vec<u8>>,
+    ) -> Result<SecretInfo, IdentityError> {
+        project_name(project)?;
+        secret_name(name)?;
+        if value.trim_ascii().len() < SHORTEST {
+            return Err(IdentityError::invalid(
+                "value",
+                "it has less than 4 bytes, and one so short cannot be kept out of logs",
+            ));
+        }
+        if value.len() > LARGEST {
+            return Err(IdentityError::invalid("value", "it has more than 64 KiB"));
+        }
+        let (actor, project, name) = (actor.clone(), project.to_owned(), name.to_owned());
+        self.blocking(move |keeper| {
+            keeper.0.identity.require(&actor, &project, Role::Admin)?;
+            let key = keeper.key()?;
+            keeper.redactor(&project).remember(&value);
+            let audit = actor.audit("secret.set", &name, Some(&project), json!({}));
+            let store = &keeper.0.store;
+            store.set_secret(&key, &project, &name, &value, &audit)?;
+            store
+                .secrets(Some(std::slice::from_ref(&project)))?
+                .into_iter()
+                .find(|info| info.name == name)
+                .ok_or_else(|| IdentityError::not_found("secret", name))
+        })
+        .await
+    }
+
+    /// The secrets of a project, or of all that the actor may deploy in, without values, by
+    /// project and name.
+    ///
+    /// # Errors
+    /// [`IdentityError::Denied`], [`IdentityError::NotFound`] for the project,
+    /// [`IdentityError::Store`].
+    pub fn list(
+        &self,
+        actor: &Actor,
+        project: Option<&str>,
+    ) -> Result<Vec<SecretInfo>, IdentityError> {
+        let identity = &self.0.identity;
+        let projects = match project {
+            Some(project) => {
+                identity.require(actor, project, Role::Deploy)?;
+                Some(vec![project.to_owned()])
+            }
+            None => identity.visible(actor, Role::Deploy)?.narrowed(None),
+        };
+        Ok(self.0.store.secrets(projects.as_deref())?)
+    }
+
+    /// Removes a secret. For admins of the project.
+    ///
+    /// # Errors
+    /// [`IdentityError::NotFound`], [`IdentityError::Denied`], [`IdentityError::Store`].
+    pub async fn remove(
+        &self,
+        actor: &Actor,
+        project: &str,
+        name: &str,
+    ) -> Result<(), IdentityError> {
+        let (actor, project, name) = (actor.clone(), project.to_owned(), name.to_owned());
+        self.blocking(move |keeper| {
+            keeper.0.identity.require(&actor, &project, Role::Admin)?;
+            let audit = actor.audit("secret.remove", &name, Some(&project), json!({}));
+            Ok(keeper.0.store.remove_secret(&project, &name, &audit)?)
+        })
+        .await
+    }
+
+    /// What stands behind the `secrets` import of a step with `plugin` in a run of `project`.
+    pub fn for_step(&self, project: &str, plugin: &str, grant: SecretGrant) -> StepSecrets {
+        StepSecrets {
+            keeper: self.clone(),
+            redactor: self.redactor(project),
+            project: project.to_owned(),
+            plugin: plugin.to_owned(),
+            grant,
+        }
+    }
+
+    fn key(&self) -> Result<Arc<SecretKey>, StoreError> {
+        let mut key = self.0.key.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = key.as_ref() {
+            return Ok(Arc::clone(key));
+        }
+        let opened = Arc::new(self.0.store.open_secret_key(&self.0.key_file)?);
+        *key = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, IdentityError> + Send + 'static,
+    ) -> Result<T, IdentityError> {
+        let keeper = self.clone();
+        match tokio::task::spawn_blocking(move || work(&keeper)).await {
+            Ok(result) => result,
+            Err(error) => Err(IdentityError::Host(format!("a task ended early: {error}"))),
+        }
+    }
+}
+
+/// The longest name, bytes; what the `secrets` interface takes.
+const LONGEST_NAME: usize = 128;
+
+fn secret_name(name: &str) -> Result<(), IdentityError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(IdentityError::invalid(
+        "name of the secret",
+        "it has 1 to 128 letters, digits, dots, dashes or underscores",
+    ))
+}
+
+/// The secrets that one step may read.
+#[derive(Debug, Clone)]
+pub struct StepSecrets {
+    keeper: SecretKeeper,
+    redactor: Redactor,
+    project: String,
+    plugin: String,
+    grant: SecretGrant,
+}
+
+impl StepSecrets {
+    fn value(&self, name: &str) -> Result<Vec<u8>, Error> {
+        if !self.grant.allows(name) {
+            return Err(Error::new(
+                ErrorCode::Denied,
+                format!(
+                    "the secret `{name}` is not granted to plugin {}",
+                    self.plugin
+                ),
+            )
+            .with_hint(format!(
+                "add it to names under [plugins.{}.grants.secrets] in cofferdam.toml",
+                self.plugin
+            )));
+        }
+        let keeper = &self.keeper;
+        let found = keeper
+            .key()
+            .and_then(|key| keeper.0.store.secret(&key, &self.project, name));
+        match found {
+            Ok(value) => {
+                self.redactor.remember(&value);
+                Ok(value.to_vec())
+            }
+            Err(StoreError::NotFound { .. }) => Err(Error::not_found(format!(
+                "project `{}` has no secret `{name}`",
+                self.project
+            ))
+            .with_hint(format!("set it with `cofferdam secret set {name}`"))),
+            Err(error) => Err(Error::new(
+                crate::identity::store_code(&error),
+                error.to_string(),
+            )),
+        }
+    }
+}
+
+#[async_trait]
+impl Secrets for StepSecrets {
+    async fn get(&self, name: &str) -> Result<Vec<u8>, Error> {
+        self.value(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (pattern, name, expected) in [
+            ("db", "db", true),
+            ("db", "db2", false),
+            ("db", "adb", false),
+            ("db-*", "db-main", true),
+            ("db-*", "db-", true),
+            ("db-*", "db", false),
+            ("*", "anything", true),
+            ("*-key", "a-key", true),
+            ("*-key", "a-keys", false),
+            ("a*b*c", "abc", true),
+            ("a*b*c", "axxbyyc", true),
+            ("a*b*c", "acb", false),
+            ("a*a", "a", false),
+            ("*ab*ab", "ab", false),
+            ("**", "x", true),
+            ("", "", true),
+            ("", "x", false),
+        ] {
+            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_grant_is_read_strictly() {
+        let grant: SecretGrant = serde_json::from_value(json!({"names": ["db-*", "one"]})).unwrap();
+        assert!(grant.allows("db-main") && grant.allows("one") && !grant.allows("two"));
+        assert!(!SecretGrant::default().allows(""));
+        assert!(serde_json::from_value::<SecretGrant>(json!({"name": []})).is_err());
+        assert!(serde_json::from_value::<SecretGrant>(json!({})).is_err());
+    }
+
+    #[test]
+    fn names_are_those_that_plugins_can_ask_for() {
+        for good in ["db-main", "A.b_c", "7"] {
+            secret_name(good).unwrap();
+        }
+        for bad in ["", "a b", "a/b", "ä", "a\0", &"x".repeat(129)] {
+            assert!(secret_name(bad).is_err(), "{bad:?}");
+        }
+    }
+}
