@@ -119,18 +119,26 @@ impl Store {
 }
 
 fn damage(connection: &Connection) -> Within<Vec<String>> {
-    let mut damage = all(connection, "PRAGMA integrity_check(100)", [], |row| {
+    let found = all(connection, "PRAGMA integrity_check(100)", [], |row| {
         row.get::<_, String>(0)
-    })?;
+    });
+    let mut damage = match found {
+        Ok(found) => found,
+        // So much that not even the search comes to its end.
+        Err(Failure::Sql(error)) if is_damage(&error) => vec![error.to_string()],
+        Err(failure) => return Err(failure),
+    };
     damage.retain(|line| line != "ok");
-    let orphans = all(connection, "PRAGMA foreign_key_check", [], |row| {
-        let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
-        Ok(format!(
-            "a row of {table} names one of {parent} that is not there"
-        ))
-    })?;
-    damage.extend(orphans);
-    damage.truncate(100);
+    // What is damaged already cannot be searched for what it refers to.
+    if damage.is_empty() {
+        damage = all(connection, "PRAGMA foreign_key_check", [], |row| {
+            let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
+            Ok(format!(
+                "a row of {table} names one of {parent} that is not there"
+            ))
+        })?;
+        damage.truncate(100);
+    }
     Ok(damage)
 }
 
@@ -201,12 +209,17 @@ fn copy(source: &Connection, source_path: &Path, to: &Path) -> Result<(), StoreE
 
 /// The error of a copy, of the file that it is about.
 fn blame(failure: Failure, source: &Path, target: &Path) -> StoreError {
-    let about_source = matches!(
-        &failure,
-        Failure::Sql(rusqlite::Error::SqliteFailure(error, _))
-            if matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-    );
+    let about_source = matches!(&failure, Failure::Sql(error) if is_damage(error));
     failure.at(if about_source { source } else { target })
+}
+
+/// Whether `error` says that a file is not what a database should be.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::SqliteFailure(failure, _)
+            if matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
 }
 
 /// Raises the numbers that are given out next.

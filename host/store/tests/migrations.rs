@@ -40,7 +40,8 @@ fn database(path: &Path, version: usize) {
     }
     sql.pragma_update(None, "application_id", 0x4346_444d)
         .unwrap();
-    sql.pragma_update(None, "user_version", version).unwrap();
+    sql.pragma_update(None, "user_version", i64::try_from(version).unwrap())
+        .unwrap();
 }
 
 #[test]
