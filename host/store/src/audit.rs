@@ -20,8 +20,10 @@ pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) fn append(tx: &Tx<'_>, audit: &NewAudit) -> Within<i64> {
     change(
         tx,
-        "INSERT INTO audit (at, actor, via, address, action, target, project, detail)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO audit (id, at, actor, via, address, action, target, project, detail)
+         VALUES (max((SELECT coalesce(max(id), 0) + 1 FROM audit),
+                         (SELECT first FROM numbers WHERE name = 'audit')),
+                 ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             tx.now,
             audit.actor,

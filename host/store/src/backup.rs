@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use serde::{Deserialize, Serialize};
 
 use crate::connection::create_private;
 use crate::error::{Failure, Within};
 use crate::files::{beside, remove_if_there, rename, sync_folder_of};
-use crate::sql::{all, first};
+use crate::sql::{all, change, first};
 use crate::{Store, StoreError, migrate};
 
 /// How far the numbers of events, logs and audit records jump when a backup is restored:
@@ -90,7 +90,12 @@ impl Store {
         to: impl AsRef<Path>,
     ) -> Result<BackupReport, StoreError> {
         let (from, to) = (from.as_ref(), to.as_ref());
-        verify(from)?;
+        if verify(from)?.schema == 0 {
+            return Err(StoreError::Corrupt {
+                path: from.to_owned(),
+                why: "it is an empty database".to_owned(),
+            });
+        }
         let draft = beside(to, ".part");
         let source = open_as_is(from)?;
         let made = copy(&source, from, &draft)
@@ -164,20 +169,20 @@ fn verify(path: &Path) -> Result<BackupReport, StoreError> {
             why: first.clone(),
         });
     }
-    let runs = match schema {
-        0 => 0,
-        _ => first(&connection, "SELECT count(*) FROM runs", [], |row| {
+    let runs = if schema == 0 {
+        None
+    } else {
+        first(&connection, "SELECT count(*) FROM runs", [], |row| {
             row.get::<_, i64>(0)
         })
         .map_err(|failure| failure.at(path))?
-        .unwrap_or(0),
     };
     let bytes = std::fs::metadata(path).map_err(|error| StoreError::io(path, &error))?;
     Ok(BackupReport {
         path: path.to_owned(),
         bytes: bytes.len(),
         schema,
-        runs: runs.unsigned_abs(),
+        runs: runs.unwrap_or(0).unsigned_abs(),
     })
 }
 
@@ -227,15 +232,27 @@ fn jump(path: &Path) -> Result<(), StoreError> {
     let jumped = (|| -> Within<()> {
         let mut connection = Connection::open(path)?;
         let transaction = connection.transaction()?;
-        transaction.execute("UPDATE sqlite_sequence SET seq = seq + ?1", [JUMP])?;
-        // A table that never had a row has no number yet.
-        transaction.execute(
-            "INSERT INTO sqlite_sequence (name, seq)
-             SELECT name, ?1 FROM sqlite_schema
-             WHERE type = 'table' AND name IN ('events', 'logs', 'audit')
-             AND name NOT IN (SELECT name FROM sqlite_sequence)",
-            [JUMP],
-        )?;
+        let tables = all(&transaction, "SELECT name FROM numbers", [], |row| {
+            row.get::<_, String>(0)
+        })?;
+        for table in tables {
+            let known = first(
+                &transaction,
+                "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1",
+                [&table],
+                |_| Ok(()),
+            )?;
+            let newest = match known {
+                Some(()) => format!("(SELECT coalesce(max(id), 0) FROM {table})"),
+                // It belongs to a schema that is newer than the backup's.
+                None => "0".to_owned(),
+            };
+            change(
+                &transaction,
+                &format!("UPDATE numbers SET first = ?1 + max(first, {newest}) WHERE name = ?2"),
+                params![JUMP, table],
+            )?;
+        }
         Ok(transaction.commit()?)
     })();
     jumped.map_err(|failure| failure.at(path))

@@ -18,7 +18,7 @@ use crate::connection::{self, Purpose, StoreOptions};
 use crate::store::{Writer, lock};
 
 /// After how many transactions the thread looks.
-const TRANSACTIONS: u32 = 128;
+const TRANSACTIONS: u32 = 512;
 
 /// From which length of the log, in pages, writes are held for the rest of it.
 const LONG: i64 = 4000;

@@ -47,8 +47,9 @@ const PAGE: i64 = 4096;
 /// because the thread that should have done it could not.
 const LAST_RESORT_CHECKPOINT: u32 = 16_384;
 
-/// What remains of the write-ahead log's file after it was emptied, in bytes.
-const KEPT_LOG: u32 = 4 << 20;
+/// What remains of the write-ahead log's file after it was emptied, in bytes: its usual
+/// length, because to write over what is there is cheaper than to grow a file anew.
+const KEPT_LOG: u32 = 32 << 20;
 
 /// Opens the database file at `path`, which must exist.
 pub(crate) fn open(

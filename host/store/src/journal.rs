@@ -39,8 +39,10 @@ impl<'a> Journal<'a> {
     ) -> Within<i64> {
         change(
             tx,
-            "INSERT INTO events (run, project, step, attempt, at, kind, data)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO events (id, run, project, step, attempt, at, kind, data)
+             VALUES (max((SELECT coalesce(max(id), 0) + 1 FROM events),
+                         (SELECT first FROM numbers WHERE name = 'events')),
+                 ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 self.run,
                 self.project,

@@ -20,8 +20,10 @@ impl Store {
             for line in lines {
                 change(
                     tx,
-                    "INSERT INTO logs (run, step, plugin, level, message, fields, at)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    "INSERT INTO logs (id, run, step, plugin, level, message, fields, at)
+                     VALUES (max((SELECT coalesce(max(id), 0) + 1 FROM logs),
+                         (SELECT first FROM numbers WHERE name = 'logs')),
+                 ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                     params![
                         line.run,
                         line.step,

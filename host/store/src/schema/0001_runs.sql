@@ -58,9 +58,17 @@ CREATE TABLE steps (
     UNIQUE (run, step)
 );
 
--- The journal. An id is never reused, not even after a restore.
+-- From which number the rows of a table that others read from a number on are counted. A
+-- restored backup begins beyond all that were given out after it was made.
+CREATE TABLE numbers (
+    name TEXT NOT NULL PRIMARY KEY,
+    first INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO numbers (name, first) VALUES ('events', 1), ('logs', 1), ('audit', 1);
+
+-- The journal. An id is never reused. AUTOINCREMENT would write one page more for each.
 CREATE TABLE events (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,
     run TEXT NOT NULL,
     project TEXT NOT NULL,
     step TEXT,
@@ -106,7 +114,7 @@ CREATE TABLE approvals (
 CREATE INDEX approvals_pending ON approvals (run, step) WHERE state = 'pending';
 
 CREATE TABLE logs (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,
     run TEXT NOT NULL,
     step TEXT,
     plugin TEXT,

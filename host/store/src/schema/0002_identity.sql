@@ -40,7 +40,7 @@ CREATE TABLE grants (
 CREATE INDEX grants_by_user ON grants (user, expires);
 
 CREATE TABLE audit (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
     actor TEXT NOT NULL,
     via TEXT NOT NULL,
