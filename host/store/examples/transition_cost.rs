@@ -1,5 +1,5 @@
-//! What a change of a run costs: transitions that survive a kill beside one bare synced
-//! write, in rounds that take turns. Run with `--release`:
+//! What a change of a run costs: transitions that survive a kill, alone and while others
+//! wait for the disk, beside one bare synced write, in rounds that take turns.
 //!
 //! `cargo run --release -p cofferdam-store --example transition_cost`
 
@@ -7,11 +7,12 @@ use std::error::Error;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cofferdam_store::{
     Attempt, AttemptOutcome, Change, Durability, NewAudit, NewRun, NewStep, RunState, Store,
-    new_run_id,
+    StoreError, new_run_id,
 };
 use serde_json::json;
 
@@ -25,10 +26,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => tempfile::tempdir()?,
     };
     let store = Store::open(folder.path().join("cofferdam.db"))?;
-    let mut figures: [Vec<Duration>; 5] = Default::default();
+    let mut figures: [Vec<Duration>; 7] = Default::default();
     for _ in 0..ROUNDS {
         let run = start(&store)?;
-        let [begins, ends, both, power, bare] = &mut figures;
+        let [begins, ends, both, power, bare, together, beside] = &mut figures;
         for number in 0..TRANSITIONS {
             let step = format!("s{number}");
             begins.push(timed(|| store.begin_attempt(&run, attempt(&step)))?);
@@ -55,6 +56,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             power.push(timed(|| store.advance(&run, Durability::Power, &change))?);
             bare.push(synced_write(folder.path())?);
         }
+        let (synced, unsynced) = at_once(&store)?;
+        together.extend(synced);
+        beside.extend(unsynced);
     }
     let names = [
         "begin an attempt, survives a kill",
@@ -62,6 +66,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         "end one and begin the next, survives a kill",
         "begin an attempt, survives the loss of power",
         "bare write of 4 KiB and fdatasync",
+        "eight at once, survive the loss of power",
+        "beside them, survives a kill",
     ];
     println!(
         "{:<46} {:>9} {:>9} {:>9}",
@@ -128,6 +134,50 @@ fn start(store: &Store) -> Result<String, Box<dyn Error>> {
     store.create_run(&run, &audit)?;
     store.set_run_state(&run.id, RunState::Running)?;
     Ok(run.id)
+}
+
+/// What changes cost that eight threads make at once and that are synced, and those that
+/// are not while they do so.
+fn at_once(store: &Store) -> Result<(Vec<Duration>, Vec<Duration>), Box<dyn Error>> {
+    let runs = (0..8)
+        .map(|_| start(store))
+        .collect::<Result<Vec<_>, _>>()?;
+    let quick = start(store)?;
+    let going = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = runs
+            .iter()
+            .map(|run| {
+                scope.spawn(move || {
+                    (0..SYNCED)
+                        .map(|number| {
+                            let change = [Change::Begin(attempt(&format!("s{number}")))];
+                            timed(|| store.advance(run, Durability::Power, &change))
+                        })
+                        .collect::<Result<Vec<_>, _>>()
+                })
+            })
+            .collect();
+        let beside = scope.spawn(|| {
+            let mut figures = Vec::new();
+            for number in 0..TRANSITIONS {
+                if !going.load(Ordering::Relaxed) {
+                    break;
+                }
+                let attempt = attempt(&format!("s{number}"));
+                figures.push(timed(|| store.begin_attempt(&quick, attempt))?);
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            Ok::<_, StoreError>(figures)
+        });
+        let mut synced = Vec::new();
+        for thread in threads {
+            synced.extend(thread.join().map_err(|_| "a thread panicked")??);
+        }
+        going.store(false, Ordering::Relaxed);
+        let beside = beside.join().map_err(|_| "a thread panicked")??;
+        Ok((synced, beside))
+    })
 }
 
 /// Appends 4 KiB to a file and syncs it.

@@ -5,7 +5,7 @@
 //! whole, which never happens while writes follow each other without a pause; so once it
 //! has grown long, the thread holds the writes for the short rest.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -77,7 +77,7 @@ impl Drop for Checkpointer {
     }
 }
 
-fn serve(connection: &Connection, path: &PathBuf, writer: &Mutex<Writer>, woken: &Receiver<()>) {
+fn serve(connection: &Connection, path: &Path, writer: &Mutex<Writer>, woken: &Receiver<()>) {
     while woken.recv().is_ok() {
         let done = checkpoint(connection).and_then(|length| {
             if length < LONG {

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-/// Why the store did not do what was asked. Nothing was changed, whichever it is.
+/// Why the store did not do what was asked. Nothing was changed, but for one case: an
+/// [`Io`](Self::Io) of the log that could not be synced says that a change was made which
+/// may not survive the loss of power.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {

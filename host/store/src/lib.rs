@@ -10,8 +10,9 @@
 //! database can stand behind the same functions. There is one writer. What is said to
 //! survive a kill is committed without a sync (`synchronous = NORMAL`: the log's checksums
 //! let a later loss of power take the newest commits, never the middle of one); what is
-//! said to survive the loss of power is committed with a sync of the log, which makes all
-//! earlier commits durable too. Journal and audit log are append-only by trigger.
+//! said to survive the loss of power is followed by a sync of the log, which makes all
+//! earlier commits durable too, and which changes made at the same time share. Journal
+//! and audit log are append-only by trigger.
 //!
 //! **Limits.** Several processes may open the file, but one host is expected to execute
 //! its runs. SQLite has no checksums of pages: damage within a value that keeps the page's
@@ -38,6 +39,7 @@ mod runs;
 mod secrets;
 mod sql;
 mod store;
+mod sync;
 mod time;
 mod workflows;
 

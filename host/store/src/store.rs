@@ -10,6 +10,8 @@ use rusqlite::Connection;
 use crate::checkpoint::Checkpointer;
 use crate::connection::{self, Purpose, StoreOptions};
 use crate::error::{Failure, Within};
+use crate::files::sync_folder_of;
+use crate::sync::LogSync;
 use crate::{StoreError, Time, migrate};
 
 /// What a change outlives once its function has returned.
@@ -18,7 +20,8 @@ pub enum Durability {
     /// The end of this process, however sudden. Costs some tens of microseconds.
     Process,
     /// The loss of power: the write-ahead log is synced. Costs what the disk's sync
-    /// costs, so call it where a thread may block.
+    /// costs, which changes that are made at the same time share, so call it where a
+    /// thread may block.
     Power,
 }
 
@@ -42,12 +45,12 @@ struct Inner {
     checkpointer: Checkpointer,
     readers: Mutex<Vec<Connection>>,
     writer: Arc<Mutex<Writer>>,
+    log: LogSync,
 }
 
-/// The connection that changes, and how durably.
+/// The connection that changes.
 pub(crate) struct Writer {
     connection: Connection,
-    durability: Durability,
 }
 
 impl std::fmt::Debug for Store {
@@ -92,18 +95,9 @@ fn run(connection: &Connection, statement: &str) -> Within<()> {
 }
 
 impl Writer {
-    fn transaction<T>(
-        &mut self,
-        durability: Durability,
-        body: impl FnOnce(&Tx<'_>) -> Within<T>,
-    ) -> Within<T> {
-        if self.durability != durability {
-            self.connection.execute_batch(match durability {
-                Durability::Process => "PRAGMA synchronous = NORMAL",
-                Durability::Power => "PRAGMA synchronous = FULL",
-            })?;
-            self.durability = durability;
-        }
+    /// Changes in one transaction; says also whether anything was changed.
+    fn transaction<T>(&mut self, body: impl FnOnce(&Tx<'_>) -> Within<T>) -> Within<(T, bool)> {
+        let before = self.connection.total_changes();
         run(&self.connection, "BEGIN IMMEDIATE")?;
         let _rollback = Rollback(&self.connection);
         let transaction = Tx {
@@ -112,7 +106,7 @@ impl Writer {
         };
         let value = body(&transaction)?;
         run(&self.connection, "COMMIT")?;
-        Ok(value)
+        Ok((value, self.connection.total_changes() != before))
     }
 }
 
@@ -144,14 +138,15 @@ impl Store {
                 "the database was upgraded"
             );
         }
-        let writer = Arc::new(Mutex::new(Writer {
-            connection,
-            durability: Durability::Process,
-        }));
+        let writer = Arc::new(Mutex::new(Writer { connection }));
         let checkpointer = Checkpointer::start(&path, &options, Arc::clone(&writer))?;
+        // The names of the file and of its log, which syncs of the log do not cover.
+        sync_folder_of(&path)?;
+        let log = LogSync::new(&path);
         Ok(Self {
             inner: Arc::new(Inner {
                 path,
+                log,
                 options,
                 checkpointer,
                 readers: Mutex::new(Vec::new()),
@@ -171,9 +166,15 @@ impl Store {
         durability: Durability,
         body: impl FnOnce(&Tx<'_>) -> Within<T>,
     ) -> Result<T, StoreError> {
-        let result = lock(&self.inner.writer).transaction(durability, body);
+        let result = lock(&self.inner.writer).transaction(body);
         self.inner.checkpointer.committed();
-        result.map_err(|failure| failure.at(&self.inner.path))
+        let (value, changed) = result.map_err(|failure| failure.at(&self.inner.path))?;
+        // What an earlier call has committed and is still syncing comes before all that
+        // follows from it here, in the log as well.
+        if durability == Durability::Power && changed {
+            self.inner.log.sync()?;
+        }
+        Ok(value)
     }
 
     /// Reads at one moment, however many statements it takes.

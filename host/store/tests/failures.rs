@@ -1,6 +1,14 @@
 //! What happens when the disk is full, the file may not be written, is damaged, is of a
 //! newer schema, or is used by two processes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first thing that is wrong"
+)]
+
 mod common;
 
 use std::fs::{self, OpenOptions, Permissions};

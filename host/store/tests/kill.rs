@@ -1,5 +1,13 @@
 //! What was said to be written is there after the process was killed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first thing that is wrong"
+)]
+
 mod common;
 
 use std::io::{BufRead, BufReader, Write};

@@ -1,5 +1,13 @@
 //! Databases of every earlier schema, with rows in them, open and go on.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first thing that is wrong"
+)]
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,13 @@
 //! The life of runs: what goes, what is refused, and what is written about it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first thing that is wrong"
+)]
+
 mod common;
 
 use cofferdam_store::{

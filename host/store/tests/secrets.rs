@@ -1,5 +1,13 @@
 //! Secrets: what is refused, and that no plaintext reaches a file.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first thing that is wrong"
+)]
+
 mod common;
 
 use std::fs::{self, Permissions};
