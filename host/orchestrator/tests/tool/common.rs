@@ -149,11 +149,15 @@ impl Bench {
     }
 
     pub fn journalled_at(state: &Path, journal: &Path, grants: &str) -> Self {
+        let supervisor = Path::new(env!("CARGO_BIN_EXE_cofferdam-supervise"));
+        Self::supervised(supervisor, state, journal, grants)
+    }
+
+    pub fn supervised(supervisor: &Path, state: &Path, journal: &Path, grants: &str) -> Self {
         let grants: PluginGrants = toml::from_str(grants).unwrap();
         let grants = Grants::check([("p", &grants)], OsStr::new("/usr/bin:/bin")).unwrap();
         let granted = grants.of("p");
-        let supervisor = PathBuf::from(env!("CARGO_BIN_EXE_cofferdam-supervise"));
-        let host = ToolHost::new(supervisor, state.join("operations"), grants);
+        let host = ToolHost::new(supervisor.to_owned(), state.join("operations"), grants);
         let work = state.join("runs/r/step");
         let inputs = state.join("inputs");
         for folder in [&work, &inputs] {
@@ -206,6 +210,15 @@ impl Bench {
         let runner = Arc::clone(&self.runner);
         tokio::spawn(async move { runner.run(request).await })
     }
+}
+
+/// Says why a test, or a part of it, is not done here. On a CI machine it has to be.
+pub fn skip(what: &str, reason: &str) {
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "{what}: {reason}"
+    );
+    println!("skipped: {what} ({reason})");
 }
 
 /// `sh -c SCRIPT` as the operation `op`.

@@ -1,7 +1,7 @@
 //! What a program finds around it. What this kernel cannot do is in the result's notes, and
 //! the test says which part it could not look at.
 
-use crate::common::{Bench, artifact, sh, text};
+use crate::common::{Bench, artifact, sh, skip, text};
 
 /// Whether the notes of the operation say that something was not to be had.
 fn is_missing(bench: &Bench, what: &str) -> bool {
@@ -12,7 +12,7 @@ fn is_missing(bench: &Bench, what: &str) -> bool {
         .iter()
         .any(|note| note.as_str().unwrap().contains(what));
     if missing {
-        println!("skipped: {what} (not to be had here)");
+        skip(what, "not to be had on this kernel");
     }
     missing
 }

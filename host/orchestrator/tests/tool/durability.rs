@@ -1,6 +1,6 @@
 //! One start for each key, whoever is killed when.
 
-use crate::common::{Bench, SHELL, marked, sh, unique_sleep, until};
+use crate::common::{Bench, SHELL, marked, sh, skip, unique_sleep, until};
 use cofferdam_contract::types::ErrorCode;
 use cofferdam_orchestrator::tool::folder::Folder;
 use std::path::Path;
@@ -166,11 +166,10 @@ impl SmallDisk {
         if mounted {
             return Some(Self(folder));
         }
-        assert!(
-            std::env::var("CI").as_deref() != Ok("true"),
-            "a tmpfs cannot be mounted; run as root with CAP_SYS_ADMIN"
+        skip(
+            "disk full",
+            "a tmpfs cannot be mounted; run as root with CAP_SYS_ADMIN",
         );
-        println!("skipped: disk full (a tmpfs cannot be mounted)");
         None
     }
 }

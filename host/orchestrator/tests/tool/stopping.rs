@@ -1,7 +1,12 @@
 //! Time limits, dropped calls, and everything that a program started.
 
-use crate::common::{Bench, marked, sh, unique_sleep, until};
+use crate::common::{Bench, SHELL, marked, sh, skip, unique_sleep, until};
 use cofferdam_contract::types::ErrorCode;
+use cofferdam_orchestrator::tool::folder::Folder;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A program that ignores SIGTERM, with a child that does, a child in a session of its own,
 /// and an orphan in a session of its own; each runs `sleep MARK`. They are all there when
@@ -78,7 +83,64 @@ async fn a_host_that_leaves_leaves_its_programs_running() {
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
     assert!(!bench.operation("stop").exists());
-    let next = Bench::at(&bench.state, crate::common::SHELL);
+    let next = Bench::at(&bench.state, SHELL);
     std::fs::write(bench.work().join("go"), "").unwrap();
     assert_eq!(next.sh(script).await.unwrap().tail, "through\n");
+}
+
+/// A supervisor on a machine that lets nobody make PID namespaces, or none where such a
+/// machine cannot be had: a user namespace has its own limits (namespaces(7)).
+fn without_namespaces(folder: &Path) -> Option<PathBuf> {
+    let script = folder.join("supervisor");
+    let text = format!(
+        "#!/bin/sh
+exec /usr/bin/unshare --user --map-root-user /bin/sh -c 'echo 0 > /proc/sys/user/max_pid_namespaces && exec \"$0\" \"$@\"' {} \"$@\"
+",
+        env!("CARGO_BIN_EXE_cofferdam-supervise")
+    );
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+    let works = Command::new("/usr/bin/unshare")
+        .args(["--user", "--map-root-user", "/bin/sh", "-c"])
+        .arg("echo 0 > /proc/sys/user/max_pid_namespaces")
+        .status()
+        .is_ok_and(|status| status.success());
+    if works {
+        return Some(script);
+    }
+    skip("no namespaces", "unshare cannot make a user namespace");
+    None
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_namespaces_all_that_was_started_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(supervisor) = without_namespaces(folder.path()) else {
+        return;
+    };
+    let new = |name: &str| {
+        let state = folder.path().join(name);
+        std::fs::create_dir(&state).unwrap();
+        Bench::supervised(&supervisor, &state, &state.join("journal"), SHELL)
+    };
+    let (bench, mark) = (new("stopped"), unique_sleep());
+    let task = bench.spawn(sh(&stubborn(&mark)));
+    until("all processes", || bench.work().join("ready").exists()).await;
+    task.abort();
+    until("none is left", || marked(&mark) == 0).await;
+    until("its result", || bench.operation("result.json").exists()).await;
+    let result = std::fs::read_to_string(bench.operation("result.json")).unwrap();
+    assert!(result.contains("no namespaces"), "{result}");
+
+    let (bench, mark) = (new("killed"), unique_sleep());
+    let task = bench.spawn(sh(&stubborn(&mark)));
+    until("all processes", || bench.work().join("ready").exists()).await;
+    let supervisor = Folder::new(bench.operation("")).supervisor().unwrap();
+    let supervisor = rustix::process::Pid::from_raw(supervisor).unwrap();
+    rustix::process::kill_process(supervisor, rustix::process::Signal::KILL).unwrap();
+    assert_eq!(task.await.unwrap().unwrap_err().code, ErrorCode::Other);
+    until("none is left", || marked(&mark) == 0).await;
+
+    let ended = new("plain").sh("echo fine").await.unwrap();
+    assert_eq!((ended.exit, ended.tail.as_str()), (Some(0), "fine\n"));
 }
