@@ -13,8 +13,8 @@ mod convert;
 mod services;
 
 use cofferdam_capabilities::{load_plugins, runtime};
-use cofferdam_contract::grants::Granted;
 use cofferdam_contract::failure::CallError;
+use cofferdam_contract::grants::Granted;
 use cofferdam_contract::kinds::{Call, Fixer, FixerGuest};
 use cofferdam_runtime::{Options, PluginFolder};
 use cofferdam_sdk::testing::{Case, MemoryGuest, Outcome, plugin_defaults};
@@ -47,7 +47,12 @@ async fn fix(fixer: &dyn Fixer, case: &Case, guest: &Arc<Mutex<MemoryGuest>>) ->
 #[tokio::test]
 async fn every_case_holds_for_the_component() {
     let runtime = runtime(&Options::with_default_cache()).unwrap();
-    let loaded = load_plugins(&runtime, PluginFolder::scan(&[plugins()]), &Granted::nothing()).unwrap();
+    let loaded = load_plugins(
+        &runtime,
+        PluginFolder::scan(&[plugins()]),
+        &Granted::nothing(),
+    )
+    .unwrap();
     let (mut fixers, mut failures) = (0, Vec::new());
     for folder in plugin_sources() {
         if !folder.parent().unwrap().ends_with("fixers") {

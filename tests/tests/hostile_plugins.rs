@@ -13,8 +13,8 @@ mod guest;
 
 use async_trait::async_trait;
 use cofferdam_capabilities::{load_plugins, runtime};
-use cofferdam_contract::grants::Granted;
 use cofferdam_contract::failure::{CallError, Limit};
+use cofferdam_contract::grants::Granted;
 use cofferdam_contract::kinds::{Call, FileTree, Filesystem, Plugin, SessionSlot};
 use cofferdam_contract::manifest::Manifest;
 use cofferdam_contract::services::Devices;
@@ -53,7 +53,8 @@ fn request(job: &Job, hostile: Option<Hostile<'_>>) -> Request {
     let scratch = job.path("scratch");
     std::fs::create_dir_all(&scratch).unwrap();
     let runtime = runtime(&Options::with_default_cache()).unwrap();
-    let loaded = load_plugins(&runtime, PluginFolder::scan(&[folder]), &Granted::nothing()).unwrap();
+    let loaded =
+        load_plugins(&runtime, PluginFolder::scan(&[folder]), &Granted::nothing()).unwrap();
     assert!(loaded.refused.is_empty(), "{:?}", loaded.refused);
     Request {
         source: job.source.clone(),

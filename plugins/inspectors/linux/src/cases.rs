@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use cofferdam_sdk::testing::{Findings, MemoryFiles, MemoryTrees, Override, plugin_defaults};
+use cofferdam_sdk::testing::{
+    Findings, MemoryFiles, MemoryTrees, Override, plugin_defaults, run_case_folders,
+};
 use cofferdam_sdk::types::BlockDevice;
-use cofferdam_sdk::{Error, Inspector};
+use cofferdam_sdk::{Error, Inspector, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -80,10 +82,9 @@ fn content(parts: &[Bytes]) -> Vec<u8> {
     content
 }
 
-fn run(folder: &Path, defaults: &Map<String, Value>) -> Outcome {
+fn run(folder: &Path, defaults: &Map<String, Value>) -> Result<Outcome> {
     let text = fs::read_to_string(folder.join("case.toml")).unwrap();
-    let case: Case =
-        toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let case: Case = toml::from_str(&text).map_err(|error| Error::invalid(error.to_string()))?;
     let mut memory = MemoryTrees::new();
     for (index, given) in case.devices.into_iter().enumerate() {
         let index = u32::try_from(index).unwrap();
@@ -109,42 +110,15 @@ fn run(folder: &Path, defaults: &Map<String, Value>) -> Outcome {
     settings.extend(case.settings);
     memory.set_settings(Value::Object(settings));
     let error = Linux::inspect(&mut memory).err();
-    Outcome {
+    Ok(Outcome {
         findings: memory.findings,
         error,
-    }
+    })
 }
 
 #[test]
 fn every_case() {
     let plugin = Path::new(env!("CARGO_MANIFEST_DIR"));
     let defaults = plugin_defaults(plugin).unwrap();
-    let update = std::env::var("COFFERDAM_UPDATE_CASES").is_ok_and(|value| value == "1");
-    let mut folders: Vec<PathBuf> = fs::read_dir(plugin.join("cases"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    folders.sort();
-    assert!(!folders.is_empty());
-    let mut failures = Vec::new();
-    for folder in folders {
-        let outcome = run(&folder, &defaults);
-        let found = serde_json::to_string_pretty(&outcome).unwrap() + "\n";
-        let path = folder.join("expected.json");
-        if update {
-            fs::write(path, found).unwrap();
-            continue;
-        }
-        let expected = fs::read_to_string(path).unwrap();
-        let same = serde_json::from_str::<Outcome>(&expected).unwrap() == outcome;
-        if !same {
-            let diff = similar::TextDiff::from_lines(&expected, &found);
-            failures.push(format!(
-                "{}: found (+), expected (-)\n{}",
-                folder.display(),
-                diff.unified_diff()
-            ));
-        }
-    }
-    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    run_case_folders(plugin, |folder| run(folder, &defaults));
 }

@@ -5,9 +5,11 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 
-use cofferdam_sdk::Error;
 use cofferdam_sdk::source::DiskSource;
-use cofferdam_sdk::testing::{DirectoryFolder, MemoryMachine, Note, plugin_defaults};
+use cofferdam_sdk::testing::{
+    DirectoryFolder, MemoryMachine, Note, plugin_defaults, run_case_folders,
+};
+use cofferdam_sdk::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -92,13 +94,15 @@ fn make(folder: &Path, given: &Given) {
     }
 }
 
-fn run(case: &Case, defaults: &Map<String, Value>) -> Outcome {
+fn run(directory: &Path, defaults: &Map<String, Value>) -> Result<Outcome> {
+    let text = fs::read_to_string(directory.join("case.toml")).unwrap();
+    let case: Case = toml::from_str(&text).map_err(|error| Error::invalid(error.to_string()))?;
     let folder = tempfile::tempdir().unwrap();
     for given in &case.files {
         make(folder.path(), given);
     }
     let mut settings = defaults.clone();
-    settings.extend(case.settings.clone());
+    settings.extend(case.settings);
     let mut machine = MemoryMachine::new();
     machine.set_settings(Value::Object(settings));
     let result = Image::discover(
@@ -106,47 +110,20 @@ fn run(case: &Case, defaults: &Map<String, Value>) -> Outcome {
         &DirectoryFolder::new(folder.path()),
         &mut machine,
     );
-    Outcome {
+    Ok(Outcome {
         recognised: *result.as_ref().unwrap_or(&false),
         name: machine.name,
         disks: machine.disks,
         notes: machine.notes,
         error: result.err(),
-    }
+    })
 }
 
 #[test]
 fn every_case() {
     let plugin = Path::new(env!("CARGO_MANIFEST_DIR"));
     let defaults = plugin_defaults(plugin).unwrap();
-    let update = std::env::var("COFFERDAM_UPDATE_CASES").is_ok_and(|value| value == "1");
-    let mut folders: Vec<PathBuf> = fs::read_dir(plugin.join("cases"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    folders.sort();
-    assert!(!folders.is_empty());
-    let mut failures = Vec::new();
-    for folder in folders {
-        let text = fs::read_to_string(folder.join("case.toml")).unwrap();
-        let case: Case =
-            toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-        let outcome = run(&case, &defaults);
-        let path = folder.join("expected.json");
-        if update {
-            let text = serde_json::to_string_pretty(&outcome).unwrap();
-            fs::write(path, text + "\n").unwrap();
-            continue;
-        }
-        let expected: Outcome = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-        if expected != outcome {
-            failures.push(format!(
-                "{}:\nexpected {expected:#?}\nfound {outcome:#?}",
-                folder.display()
-            ));
-        }
-    }
-    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    run_case_folders(plugin, |folder| run(folder, &defaults));
 }
 
 /// The headers in `cases/` are written by hand; these are not.
