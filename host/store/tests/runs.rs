@@ -333,6 +333,78 @@ fn what_was_approved_is_what_begins() {
 }
 
 #[test]
+fn a_retry_does_not_turn_a_rejection_into_an_approval() {
+    let place = Place::new();
+    let store = &place.store;
+    let run = running(store, &["a"]);
+    let ask = Change::RequestApproval {
+        step: "a".to_owned(),
+        input: json!({}),
+        digest: "d".to_owned(),
+        plan: json!({}),
+    };
+    store
+        .advance(&run, Durability::Process, std::slice::from_ref(&ask))
+        .unwrap();
+    store
+        .decide_approval(&run, "a", "d", Decision::Reject, None, &audit("run.reject"))
+        .unwrap();
+    store
+        .finish_run(
+            &run,
+            RunOutcome::Failed {
+                error: problem("x"),
+            },
+        )
+        .unwrap();
+    store.retry_run(&run, &audit("run.retry")).unwrap();
+    let same = Attempt {
+        digest: Some("d".to_owned()),
+        ..attempt("a")
+    };
+    let why = refused(store.begin_attempt(&run, same));
+    assert!(why.contains("rejected"), "{why}");
+    store.advance(&run, Durability::Process, &[ask]).unwrap();
+}
+
+#[test]
+fn what_was_compensated_is_done_again_by_a_retry() {
+    let place = Place::new();
+    let store = &place.store;
+    let run = running(store, &["a", "b"]);
+    succeed(store, &run, "a");
+    let changes = [
+        Change::run(RunState::Compensating),
+        Change::BeginCompensation {
+            step: "a".to_owned(),
+            interrupted: false,
+        },
+        Change::EndCompensation {
+            step: "a".to_owned(),
+            attempt: 1,
+            error: None,
+        },
+        Change::Finish(RunOutcome::Failed {
+            error: problem("x"),
+        }),
+    ];
+    store.advance(&run, Durability::Process, &changes).unwrap();
+    store.retry_run(&run, &audit("run.retry")).unwrap();
+    let step = store.steps(&run).unwrap().remove(0);
+    assert_eq!(step.state, StepState::Pending);
+    assert_eq!((step.output, step.succeeded_event), (None, None));
+    assert_eq!((step.attempt, step.compensation_attempt), (1, 1));
+    // Parked now, it is pending once resumed: it has not succeeded this time.
+    let park = Change::Park {
+        step: "a".to_owned(),
+        error: problem("look"),
+    };
+    store.advance(&run, Durability::Process, &[park]).unwrap();
+    store.resume_run(&run, &audit("run.resume")).unwrap();
+    assert_eq!(state_of(store, &run, "a"), StepState::Pending);
+}
+
+#[test]
 fn a_cancelled_run_begins_nothing_and_compensates() {
     let place = Place::new();
     let store = &place.store;
