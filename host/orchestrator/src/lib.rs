@@ -1,4 +1,9 @@
-//! Migrations: from a machine's disks to disks that boot on the target.
+//! Durable runs, and migrations: from a machine's disks to disks that boot on the target.
+//!
+//! [`Orchestrator`] is a host over a state folder: [`runs`] follow workflow files and
+//! survive that the host is killed, [`identity`] says who may do what, [`secrets`] are kept
+//! for steps, [`tool`] runs granted programs. [`catalogue`] is where steps come from. The
+//! rest of this page is about migrations, which are steps of runs.
 //!
 //! **Problem.** Making a foreign disk bootable means editing a stranger's file systems.
 //! Tools that edit first and report afterwards leave a half-changed disk when they fail,
@@ -24,14 +29,26 @@
 //! **Limits.** One machine at a time, whose operating system is on the disks given. What
 //! a run did is in its report; runs are not resumed.
 
+pub mod catalogue;
 pub mod error;
 pub mod guest;
 pub mod identity;
 pub mod metrics;
 pub mod migration;
 pub mod observer;
+pub mod paths;
 pub mod redact;
+pub mod runs;
 pub mod secrets;
+pub mod service;
 pub mod tool;
 
+pub use catalogue::{
+    BuiltInWorkflow, Catalogue, CatalogueError, NativeSteps, PluginInfo, ResolvedPlugin,
+    StepReference,
+};
 pub use error::MigrateError;
+pub use identity::{Actor, Via};
+pub use paths::StatePaths;
+pub use runs::{Notice, RunError, Runs, StartRun, WorkflowSource};
+pub use service::{OpenError, Options, Orchestrator};

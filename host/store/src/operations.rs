@@ -128,6 +128,23 @@ impl Store {
         })
     }
 
+    /// Gives up an operation that was stopped before its end: the next begin of its name
+    /// makes a new one. Again given up, it changes nothing. Survives the loss of power.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where it has ended, [`StoreError::NotFound`], and those of
+    /// every write.
+    pub fn abandon_operation(&self, key: &str) -> Result<Vec<Event>, StoreError> {
+        self.write(Durability::Power, |tx| {
+            let operation = by_key(tx, key)?;
+            if operation.state == OperationState::Abandoned {
+                return Ok(Vec::new());
+            }
+            require_started(&operation)?;
+            end(tx, &operation, OperationState::Abandoned, None)
+        })
+    }
+
     /// An operation by its key.
     ///
     /// # Errors

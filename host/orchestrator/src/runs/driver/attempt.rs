@@ -1,0 +1,459 @@
+//! One call of a step's plugin, with all that stands behind its imports.
+
+use super::state::RunFacts;
+use crate::runs::approval::{digest, plan_value};
+use crate::runs::artifact::StepArtifacts;
+use crate::runs::context::{StepContext, StepName, StopSignal};
+use crate::runs::engine::Engine;
+use crate::runs::looking::Looking;
+use crate::runs::operation::{Ledger, StepOperations};
+use crate::runs::problem::{code_name, of_call, problem};
+use crate::runs::secret::GrantedSecrets;
+use crate::runs::workflow::{Approval, CompiledStep};
+use crate::tool::{Denied, ToolRunner};
+use cofferdam_contract::failure::CallError;
+use cofferdam_contract::kinds::{Call, MOST_STEP_JSON, StepServices, WorkflowStep};
+use cofferdam_contract::types::ErrorCode;
+use cofferdam_store::{OperationState, PinnedPlugin, Problem};
+use serde_json::Value;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument;
+
+/// How long the end of programs that were told to stop is waited for.
+const STOPPED_WITHIN: Duration = Duration::from_secs(10);
+/// How often is looked whether they have ended.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// What is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WorkKind {
+    /// `plan`, because someone has to approve it.
+    Plan,
+    /// `execute`.
+    Execute,
+    /// `compensate`.
+    Compensate,
+    /// Nothing: programs of an earlier host are waited for.
+    StopPrograms,
+}
+
+/// One call to be made.
+#[derive(Debug)]
+pub(super) struct Work {
+    /// The step's index.
+    pub(super) step: usize,
+    /// What is called.
+    pub(super) kind: WorkKind,
+    /// The resolved input, JSON.
+    pub(super) input: String,
+    /// Whether the plugin is asked first whether it accepts the input.
+    pub(super) validate: bool,
+    /// For a compensation: what the step put out.
+    pub(super) output: Option<String>,
+    /// The right to do it now.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What a call came to.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// This is what would change.
+    Planned {
+        /// The resolved input.
+        input: Value,
+        /// What an approval is for.
+        digest: String,
+        /// What would change.
+        plan: Value,
+    },
+    /// The step put this out.
+    Executed(Value),
+    /// The step is undone.
+    Compensated,
+    /// An error.
+    Failed(Problem),
+    /// A person has to look.
+    Parked(Problem),
+    /// It was stopped from outside.
+    Stopped,
+}
+
+/// Whose call it is, and how it is limited.
+pub(super) struct Caller {
+    pub(super) engine: Arc<Engine>,
+    pub(super) facts: Arc<RunFacts>,
+    pub(super) stop: StopSignal,
+    /// The step's id.
+    pub(super) step: String,
+    /// What the approver is told beside the plan.
+    pub(super) message: Option<String>,
+    pub(super) timeout: Option<Duration>,
+    /// The step's pinned plugin.
+    pub(super) plugin: PinnedPlugin,
+    pub(super) attempt: u32,
+}
+
+impl Caller {
+    pub(super) fn of(
+        engine: &Arc<Engine>,
+        facts: &Arc<RunFacts>,
+        stop: StopSignal,
+        step: &CompiledStep,
+        plugin: PinnedPlugin,
+        attempt: u32,
+    ) -> Self {
+        Self {
+            engine: Arc::clone(engine),
+            facts: Arc::clone(facts),
+            stop,
+            step: step.id.clone(),
+            message: match &step.approval {
+                Approval::Needed { message } => message.clone(),
+                Approval::Unneeded => None,
+            },
+            timeout: step.timeout,
+            plugin,
+            attempt,
+        }
+    }
+
+    /// Makes the call.
+    pub(super) async fn carry_out(self, mut work: Work) -> Ended {
+        let span = tracing::info_span!(
+            "step",
+            run = %self.facts.id,
+            step = %self.step,
+            plugin = %self.plugin.id,
+            attempt = self.attempt,
+            call = work.kind.call(),
+        );
+        async move {
+            let began = Instant::now();
+            let kind = work.kind;
+            let permit = work.permit.take();
+            let ended = self.call(work).await;
+            drop(permit);
+            if kind == WorkKind::Execute {
+                self.engine
+                    .metrics
+                    .step_attempt(&self.plugin.id, ended.outcome(), began.elapsed());
+            }
+            match &ended {
+                Ended::Failed(error) | Ended::Parked(error) => {
+                    tracing::warn!(code = error.code, "{}", error.message);
+                }
+                _ => tracing::debug!(outcome = ended.outcome(), "ended"),
+            }
+            ended
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn call(&self, work: Work) -> Ended {
+        let (step, settings) = match self.load().await {
+            Ok(loaded) => loaded,
+            Err(error) => return Ended::Parked(error),
+        };
+        let redactor = self.engine.secrets.redactor(&self.facts.project);
+        let name = StepName {
+            run: Arc::clone(&self.facts.id),
+            project: Arc::clone(&self.facts.project),
+            step: self.step.as_str().into(),
+        };
+        let call = Call {
+            context: Arc::new(StepContext {
+                name: name.clone(),
+                stop: self.stop.clone(),
+                logs: self.engine.logs.clone(),
+                publisher: Arc::clone(&self.engine.publisher),
+                redactor: redactor.clone(),
+                progress: Mutex::default(),
+            }),
+            settings,
+        };
+        let ledgers = Ledgers::default();
+        let services = match work.kind {
+            WorkKind::Execute | WorkKind::Compensate => self.services(&name, &ledgers),
+            WorkKind::Plan | WorkKind::StopPrograms => looking(&self.engine, &name),
+        };
+        let calling = self.calling(step.as_ref(), call, services, &name, &work);
+        let ended = match self.timeout {
+            None => calling.await,
+            // The call is dropped when its time is over, which ends it.
+            Some(limit) => match tokio::time::timeout(limit, calling).await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    self.settle_programs(&ledgers).await;
+                    return Ended::Failed(problem(
+                        ErrorCode::Timeout,
+                        format!(
+                            "the attempt was stopped after {}, the step's `timeout`",
+                            humantime::format_duration(limit)
+                        ),
+                    ));
+                }
+            },
+        };
+        if let Some(operation) = ledgers.lost() {
+            let why = match ended {
+                Ok(_) => format!("nobody knows how its operation `{operation}` ended"),
+                Err(error) => of_call(&error, &redactor).message,
+            };
+            let mut problem = problem(ErrorCode::Other, why);
+            problem.hint = Some(
+                "look at what it was to do; then resume the run, which begins the operation anew, or cancel it"
+                    .to_owned(),
+            );
+            return Ended::Parked(problem);
+        }
+        match ended {
+            Ok(Ended::Executed(mut output)) => {
+                redactor.value(&mut output);
+                Ended::Executed(output)
+            }
+            Ok(Ended::Planned {
+                input,
+                mut plan,
+                digest: _,
+            }) => {
+                redactor.value(&mut plan);
+                let digest = digest(&self.step, &self.plugin.digest, &input, &plan);
+                Ended::Planned {
+                    input,
+                    digest,
+                    plan,
+                }
+            }
+            Ok(ended) => ended,
+            Err(error) => Ended::Failed(of_call(&error, &redactor)),
+        }
+    }
+
+    /// The step's plugin and its settings.
+    async fn load(&self) -> Result<(Arc<dyn WorkflowStep>, String), Problem> {
+        let refuse = |error: &crate::catalogue::CatalogueError| {
+            problem(error.code(), format!("the plugin cannot be used: {error}"))
+        };
+        let located = if self.engine.components.is_ready(&self.plugin) {
+            self.engine.components.located(&self.plugin)
+        } else {
+            let (engine, plugin) = (Arc::clone(&self.engine), self.plugin.clone());
+            tokio::task::spawn_blocking(move || engine.components.located(&plugin))
+                .await
+                .map_err(|error| problem(ErrorCode::Other, error.to_string()))?
+        }
+        .map_err(|error| refuse(&error))?;
+        let catalogue = &self.engine.catalogue;
+        let step = catalogue.step(&located).await.map_err(|e| refuse(&e))?;
+        let settings = catalogue.settings(&located).map_err(|e| refuse(&e))?;
+        Ok((step, settings))
+    }
+
+    async fn calling(
+        &self,
+        step: &dyn WorkflowStep,
+        call: Call,
+        services: StepServices,
+        name: &StepName,
+        work: &Work,
+    ) -> Result<Ended, CallError> {
+        if work.validate {
+            let looking = looking(&self.engine, name);
+            step.validate(call.clone(), looking, &work.input).await?;
+        }
+        match work.kind {
+            WorkKind::Plan => {
+                let plan = step.plan(call, services, &work.input).await?;
+                Ok(Ended::Planned {
+                    input: serde_json::from_str(&work.input).unwrap_or_default(),
+                    digest: String::new(),
+                    plan: plan_value(&plan, self.message.as_deref()),
+                })
+            }
+            WorkKind::Execute => {
+                let output = step.execute(call, services, &work.input).await?;
+                self.output(&output).map(Ended::Executed)
+            }
+            WorkKind::Compensate => {
+                step.compensate(call, services, &work.input, work.output.as_deref())
+                    .await?;
+                Ok(Ended::Compensated)
+            }
+            WorkKind::StopPrograms => Ok(Ended::Stopped),
+        }
+    }
+
+    fn output(&self, text: &str) -> Result<Value, CallError> {
+        let refuse = |reason: String| CallError::Nonsense {
+            callee: cofferdam_contract::failure::Callee {
+                plugin: self.plugin.id.clone(),
+                call: "execute".to_owned(),
+            },
+            reason,
+        };
+        if text.len() > MOST_STEP_JSON {
+            return Err(refuse(format!(
+                "an output of {} bytes, more than {MOST_STEP_JSON}",
+                text.len()
+            )));
+        }
+        match serde_json::from_str(text) {
+            Ok(output @ Value::Object(_)) => Ok(output),
+            Ok(_) => Err(refuse("the output is no JSON object".to_owned())),
+            Err(error) => Err(refuse(format!("the output is no JSON: {error}"))),
+        }
+    }
+
+    fn services(&self, name: &StepName, ledgers: &Ledgers) -> StepServices {
+        let engine = &self.engine;
+        let operations = |ledger: &Arc<Ledger>| {
+            Arc::new(StepOperations {
+                name: name.clone(),
+                store: engine.store.clone(),
+                publisher: Arc::clone(&engine.publisher),
+                metrics: Arc::clone(&engine.metrics),
+                ledger: Arc::clone(ledger),
+            })
+        };
+        let artifacts = artifacts(engine, name);
+        let granted = engine.tools.grants().of(&self.plugin.id);
+        StepServices {
+            tools: Arc::new(ToolRunner {
+                host: Arc::clone(&engine.tools),
+                granted: Arc::clone(&granted),
+                step: self.step.clone(),
+                work: engine.paths.step(&self.facts.id, &self.step),
+                operations: operations(&ledgers.tools),
+                artifacts: artifacts.clone(),
+            }),
+            secrets: Arc::new(GrantedSecrets {
+                secrets: engine.secrets.for_step(
+                    &self.facts.project,
+                    &self.plugin.id,
+                    GrantedSecrets::every_name(),
+                ),
+                granted,
+            }),
+            operations: operations(&ledgers.native),
+            artifacts,
+        }
+    }
+
+    /// Waits until programs of an attempt whose time is over have ended, and gives up their
+    /// operations: the next attempt starts them anew.
+    async fn settle_programs(&self, ledgers: &Ledgers) {
+        let keys = ledgers.tools.open();
+        wait_until_ended(&self.engine, &keys).await;
+        let engine = Arc::clone(&self.engine);
+        let given_up = tokio::task::spawn_blocking(move || {
+            keys.iter()
+                .try_for_each(|key| engine.store.abandon_operation(key).map(|_| ()))
+        });
+        if let Ok(Err(error)) = given_up.await {
+            tracing::warn!(%error, "operations whose time is over cannot be given up");
+        }
+    }
+}
+
+impl WorkKind {
+    fn call(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Execute => "execute",
+            Self::Compensate => "compensate",
+            Self::StopPrograms => "stop",
+        }
+    }
+}
+
+impl Ended {
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Executed(_) => "succeeded",
+            Self::Planned { .. } => "planned",
+            Self::Compensated => "compensated",
+            Self::Failed(error) if error.code == code_name(ErrorCode::Timeout) => "timeout",
+            Self::Failed(_) => "failed",
+            Self::Parked(_) => "needs-attention",
+            Self::Stopped => "cancelled",
+        }
+    }
+}
+
+/// The operations of one attempt: those of programs, which can be stopped, and those that
+/// a native step keeps itself.
+#[derive(Default)]
+struct Ledgers {
+    tools: Arc<Ledger>,
+    native: Arc<Ledger>,
+}
+
+impl Ledgers {
+    fn lost(&self) -> Option<String> {
+        self.tools.lost().or_else(|| self.native.lost())
+    }
+}
+
+fn artifacts(engine: &Arc<Engine>, name: &StepName) -> Arc<StepArtifacts> {
+    Arc::new(StepArtifacts {
+        name: name.clone(),
+        store: engine.store.clone(),
+        publisher: Arc::clone(&engine.publisher),
+    })
+}
+
+/// What a call is given that may have no effect.
+pub(in crate::runs) fn looking(engine: &Arc<Engine>, name: &StepName) -> StepServices {
+    StepServices {
+        tools: Arc::new(Denied),
+        secrets: Arc::new(Looking),
+        operations: Arc::new(Looking),
+        artifacts: artifacts(engine, name),
+    }
+}
+
+/// Stops the programs of a run that still go on, and waits for their end.
+pub(super) async fn stop_programs(engine: Arc<Engine>, run: Arc<str>) -> Ended {
+    let keys: Vec<String> = match engine.store.operations(&run) {
+        Ok(operations) => operations
+            .into_iter()
+            .filter(|operation| operation.state == OperationState::Started)
+            .map(|operation| operation.key)
+            .collect(),
+        Err(error) => {
+            tracing::warn!(%run, %error, "it is not known which programs of the run go on");
+            Vec::new()
+        }
+    };
+    for key in &keys {
+        let folder = engine.tools.folder(key);
+        if folder.is_started().unwrap_or(false)
+            && let Err(error) = folder.ask_to_stop()
+        {
+            tracing::warn!(%run, key, %error, "a program cannot be told to stop");
+        }
+    }
+    wait_until_ended(&engine, &keys).await;
+    Ended::Stopped
+}
+
+async fn wait_until_ended(engine: &Engine, keys: &[String]) {
+    let goes_on = |key: &String| {
+        let folder = engine.tools.folder(key);
+        // An operation of a native step has no folder.
+        folder.is_started().unwrap_or(false)
+            && !folder.has_result().unwrap_or(true)
+            && folder.is_locked().unwrap_or(false)
+    };
+    let ended = async {
+        while keys.iter().any(goes_on) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if tokio::time::timeout(STOPPED_WITHIN, ended).await.is_err() {
+        tracing::error!(?keys, "programs that were told to stop still go on");
+    }
+}
