@@ -76,7 +76,7 @@ pub enum RunError {
         /// The step.
         step: String,
         /// What it said.
-        error: CallError,
+        error: Box<CallError>,
     },
     /// The actor may not.
     #[error(transparent)]

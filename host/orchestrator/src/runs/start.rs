@@ -288,7 +288,7 @@ impl Runs {
             .await
             .map_err(|error| RunError::Step {
                 step: step.id.clone(),
-                error,
+                error: Box::new(error),
             })
     }
 }
