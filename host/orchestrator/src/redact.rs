@@ -41,6 +41,7 @@ const LONGEST_ENCODED: usize = 4096;
 
 #[derive(Default)]
 struct Known {
+    secrets: BTreeSet<Vec<u8>>,
     forms: BTreeSet<Vec<u8>>,
     search: Option<AhoCorasick>,
     longest: usize,
@@ -84,6 +85,7 @@ impl Redactor {
         if new.iter().all(|form| known.forms.contains(form)) {
             return;
         }
+        known.secrets.insert(secret.to_vec());
         known.forms.extend(new);
         known.longest = known.forms.iter().map(Vec::len).max().unwrap_or(0);
         // Fails only for more states than 31 bits count; then what was known stays known.
@@ -98,6 +100,12 @@ impl Redactor {
                 tracing::error!(%error, "a secret cannot be added to those that are redacted")
             }
         }
+    }
+
+    /// The values that are replaced, as they were told.
+    pub fn secrets(&self) -> Vec<Vec<u8>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.secrets.iter().cloned().collect()
     }
 
     /// The bytes without secrets.
@@ -266,6 +274,8 @@ fn forms(secret: &[u8]) -> BTreeSet<Vec<u8>> {
         result.insert(value.to_vec());
         let lossy = String::from_utf8_lossy(value);
         result.insert(lossy.as_bytes().to_vec());
+        // As the tool's refusal quotes an argument.
+        result.insert(regex::escape(&lossy).into_bytes());
         let quoted = [
             Value::String(lossy.clone().into_owned()).to_string(),
             format!("{lossy:?}"),
@@ -317,7 +327,10 @@ fn base64_forms(value: &[u8]) -> Vec<String> {
         let last = bytes.len() * 8 / 6;
         for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
             let text = engine.encode(&bytes);
-            result.extend(text.get(first..last).map(str::to_owned));
+            // With its last character, which stands for the end, and without.
+            let ends = [text.len(), last];
+            let parts = ends.into_iter().filter_map(|end| text.get(first..end));
+            result.extend(parts.map(str::to_owned));
         }
     }
     result

@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 /// Where the path goes in a template.
 const PLACE: &str = "{}";
 
+/// The longest argument that a refusal shows, bytes.
+const LONGEST_SHOWN: usize = 200;
+
 /// The folder of the links, in the working folder.
 const LINKS: &str = "artifacts";
 
@@ -150,12 +153,19 @@ fn check_writable(step: &str, artifact: &ArtifactArgument) -> Result<(), Error> 
 }
 
 fn no_pattern(granted: &Granted, program: &str, index: usize, text: &str) -> Error {
-    let shown: String = text.chars().take(200).collect();
-    let pattern = regex::escape(&shown);
+    // Whole or not at all: of a secret that is cut in two no half would be recognised.
+    let shown = match text.len() {
+        0..=LONGEST_SHOWN => format!("`{text}`"),
+        length => format!("which has {length} bytes"),
+    };
+    let pattern = match text.len() {
+        0..=LONGEST_SHOWN => regex::escape(text),
+        _ => "a pattern for it".to_owned(),
+    };
     Error::new(
         ErrorCode::Denied,
         format!(
-            "argument {index} of the program `{program}`, `{shown}`, matches no pattern that was granted to the plugin {}",
+            "argument {index} of the program `{program}`, {shown}, matches no pattern that was granted to the plugin {}",
             granted.plugin()
         ),
     )

@@ -10,6 +10,7 @@
 //!   [`arguments`] holds a request against it and puts the paths of artifacts in.
 //! - [`folder`]: one folder for each operation, `operations/KEY/`, is all that host and
 //!   supervisor share: `spec.json`, `lock`, `started`, `output.log`, `result.json`, `stop`.
+//!   Secrets are in none of them ([`sealed`]).
 //! - [`supervisor`]: a process of its own, the same binary, that outlives the host. It holds
 //!   `lock`, makes `started` (synced, and only if it is not there) before anything runs, so
 //!   that one key is started at most once, ever, and renames the synced result into place.
@@ -29,6 +30,7 @@ pub mod grant;
 mod pattern;
 pub mod quantity;
 pub mod runner;
+pub mod sealed;
 pub mod supervisor;
 
 pub use grant::{GrantError, Granted, Grants, PluginGrants, SecretsGrant, ToolGrant};

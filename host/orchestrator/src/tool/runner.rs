@@ -3,7 +3,9 @@
 use super::arguments;
 use super::folder::{End, Folder, Found, LAYOUT, Record, Spec, private};
 use super::grant::{Granted, GrantedTool, Grants, WORK};
+use super::sealed::Sealed;
 use super::supervisor::{COMMAND, TAKEN};
+use crate::redact::Redactor;
 use async_trait::async_trait;
 use cofferdam_contract::services::{Artifacts, Begun, Operations, Tools};
 use cofferdam_contract::types::{Error, ErrorCode, ToolOutcome, ToolRequest};
@@ -80,6 +82,8 @@ pub struct ToolRunner {
     pub operations: Arc<dyn Operations>,
     /// The run's artifacts.
     pub artifacts: Arc<dyn Artifacts>,
+    /// The secrets of the run's project, which are kept out of folder and journal.
+    pub redactor: Redactor,
 }
 
 #[async_trait]
@@ -105,10 +109,13 @@ impl Tools for ToolRunner {
             folder: &folder,
             key: &key,
             program: &request.program,
+            redactor: &self.redactor,
         };
         let spec = || self.spec(&key, tool, &request, &files);
         match attached.to_its_end(spec).await {
-            Ok(record) => {
+            Ok(mut record) => {
+                // A secret that this supervisor was not told.
+                record.tail = self.redactor.text(&record.tail).into_owned();
                 for note in &record.notes {
                     tracing::warn!(operation = key, program = request.program, "{note}");
                 }
@@ -302,6 +309,7 @@ struct Attached<'a> {
     folder: &'a Folder,
     key: &'a str,
     program: &'a str,
+    redactor: &'a Redactor,
 }
 
 impl Attached<'_> {
@@ -417,7 +425,9 @@ impl Attached<'_> {
         spec: &impl Fn() -> io::Result<Spec>,
     ) -> Result<oneshot::Receiver<io::Result<ExitStatus>>, Unfinished> {
         let start = || {
-            self.folder.prepare(&spec()?)?;
+            let mut spec = spec()?;
+            let sealed = Sealed::of(&mut spec, self.redactor);
+            self.folder.prepare(&spec)?;
             let complaints = private()
                 .create(true)
                 .truncate(true)
@@ -427,6 +437,7 @@ impl Attached<'_> {
                 .arg(self.folder.path())
                 // Nothing of the host's environment, which may hold secrets.
                 .env_clear()
+                .envs(sealed.for_supervisor())
                 .current_dir(self.folder.path())
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())

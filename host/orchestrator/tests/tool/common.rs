@@ -6,6 +6,7 @@ use cofferdam_contract::services::{Artifacts, Begun, Operations, Tools};
 use cofferdam_contract::types::{
     ArtifactArgument, Error, ErrorCode, ToolArgument, ToolOutcome, ToolRequest,
 };
+use cofferdam_orchestrator::redact::Redactor;
 use cofferdam_orchestrator::tool::{Grants, PluginGrants, ToolHost, ToolRunner};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
@@ -174,6 +175,7 @@ impl Bench {
                 inputs,
                 added: Mutex::default(),
             }),
+            redactor: Redactor::new(),
         });
         Self {
             state: state.to_owned(),

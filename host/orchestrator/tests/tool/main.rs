@@ -13,4 +13,5 @@ mod confinement;
 mod durability;
 mod ends;
 mod files;
+mod secrets;
 mod stopping;

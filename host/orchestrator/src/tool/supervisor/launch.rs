@@ -3,6 +3,7 @@
 use super::confine;
 use super::processes;
 use crate::tool::folder::Folder;
+use crate::tool::sealed::Sealed;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, set_child_subreaper,
@@ -41,7 +42,8 @@ pub enum Report {
 /// pipe for [`Report`]s, standard output and error are the program's.
 pub fn launch(path: &Path) -> io::Result<()> {
     let folder = Folder::new(path.parent().unwrap_or(Path::new(".")));
-    let spec = folder.spec()?;
+    let mut spec = folder.spec()?;
+    Sealed::from_environment()?.restore(&mut spec);
     let mut pipe = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let is_first = rustix::process::getpid() == Pid::INIT;
     if is_first {

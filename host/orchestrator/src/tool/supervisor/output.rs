@@ -1,5 +1,7 @@
-//! The program's output: kept up to a limit, its tail in memory, searched as it comes.
+//! The program's output: kept without secrets up to a limit, its tail in memory, searched as
+//! it comes.
 
+use crate::redact::{RedactedStream, Redactor};
 use regex::bytes::{Regex, RegexBuilder};
 use std::fs::File;
 use std::io::Write;
@@ -24,8 +26,14 @@ pub fn compile(expressions: &[String]) -> Result<Vec<Regex>, regex::Error> {
 /// What came out of a program.
 pub struct Output {
     log: Option<File>,
-    /// The end of the output, at least [`TAIL`] bytes of it once there are as many.
+    /// The end of the output as it came, for searching.
     recent: Vec<u8>,
+    /// Takes secrets out of what is kept.
+    clean: RedactedStream,
+    /// The end of what is kept, at least [`TAIL`] bytes of it once there are as many.
+    tail: Vec<u8>,
+    /// How many bytes went to the log, or would have.
+    logged: u64,
     total: u64,
     limit: u64,
     expressions: Vec<Regex>,
@@ -35,10 +43,13 @@ pub struct Output {
 
 impl Output {
     /// Nothing yet; up to `limit` bytes will go to `log`.
-    pub fn new(log: File, limit: u64, expressions: Vec<Regex>) -> Self {
+    pub fn new(log: File, limit: u64, expressions: Vec<Regex>, redactor: &Redactor) -> Self {
         Self {
             log: Some(log),
             recent: Vec::new(),
+            clean: redactor.stream(),
+            tail: Vec::new(),
+            logged: 0,
             total: 0,
             limit,
             expressions,
@@ -49,16 +60,22 @@ impl Output {
 
     /// Takes the next bytes.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.keep(bytes);
+        let clean = self.clean.push(bytes);
+        self.keep(&clean);
         self.total = self.total.saturating_add(bytes.len() as u64);
         let before = self.recent.len();
         self.recent.extend_from_slice(bytes);
         if self.matched.is_none() {
             self.matched = self.search(before.saturating_sub(OVERLAP));
         }
-        if self.recent.len() > 4 * TAIL {
-            self.recent.drain(..self.recent.len() - TAIL);
-        }
+        shorten(&mut self.recent);
+    }
+
+    /// No more bytes come: keeps those that might have been the start of a secret.
+    pub fn finish(&mut self) {
+        let nothing_more = Redactor::new().stream();
+        let rest = std::mem::replace(&mut self.clean, nothing_more).finish();
+        self.keep(&rest);
     }
 
     /// The expression whose match begins first, the lower index where two begin together.
@@ -74,7 +91,10 @@ impl Output {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        let room = usize::try_from(self.limit.saturating_sub(self.total)).unwrap_or(usize::MAX);
+        self.tail.extend_from_slice(bytes);
+        shorten(&mut self.tail);
+        let room = usize::try_from(self.limit.saturating_sub(self.logged)).unwrap_or(usize::MAX);
+        self.logged = self.logged.saturating_add(bytes.len() as u64);
         let kept = bytes.get(..room.min(bytes.len())).unwrap_or(bytes);
         if let Some(log) = &mut self.log
             && let Err(error) = log.write_all(kept)
@@ -99,15 +119,22 @@ impl Output {
         self.total
     }
 
-    /// The last [`TAIL`] bytes, with what is no UTF-8 replaced.
+    /// The last [`TAIL`] bytes without secrets, with what is no UTF-8 replaced.
     pub fn tail(&self) -> String {
-        let from = self.recent.len().saturating_sub(TAIL);
-        String::from_utf8_lossy(self.recent.get(from..).unwrap_or_default()).into_owned()
+        let from = self.tail.len().saturating_sub(TAIL);
+        String::from_utf8_lossy(self.tail.get(from..).unwrap_or_default()).into_owned()
     }
 
     /// What went wrong with keeping it.
     pub fn complaint(&self) -> Option<&str> {
         self.complaint.as_deref()
+    }
+}
+
+/// Leaves at least the last [`TAIL`] bytes, without moving them for every few that come.
+fn shorten(bytes: &mut Vec<u8>) {
+    if bytes.len() > 4 * TAIL {
+        bytes.drain(..bytes.len() - TAIL);
     }
 }
 
@@ -119,7 +146,8 @@ mod tests {
     fn output(limit: u64, expressions: &[&str]) -> (tempfile::NamedTempFile, Output) {
         let log = tempfile::NamedTempFile::new().unwrap();
         let texts: Vec<String> = expressions.iter().map(|&text| text.to_owned()).collect();
-        let output = Output::new(log.reopen().unwrap(), limit, compile(&texts).unwrap());
+        let expressions = compile(&texts).unwrap();
+        let output = Output::new(log.reopen().unwrap(), limit, expressions, &Redactor::new());
         (log, output)
     }
 
@@ -151,6 +179,23 @@ mod tests {
         assert_eq!(tail.len(), TAIL);
         assert!(tail.ends_with("099998\n099999\n"));
         assert!(output.recent.capacity() <= 16 * TAIL);
+    }
+
+    #[test]
+    fn secrets_are_not_kept_and_still_found() {
+        let redactor = Redactor::new();
+        redactor.remember(b"hunter2-hunter2");
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let expressions = compile(&["is hunter2-h".to_owned()]).unwrap();
+        let mut output = Output::new(log.reopen().unwrap(), 100, expressions, &redactor);
+        for byte in b"it is hunter2-hunter2, aHVudGVyMi1odW50ZXIy" {
+            output.push(&[*byte]);
+        }
+        output.finish();
+        assert_eq!(output.matched(), Some(0));
+        assert_eq!(output.total(), 43);
+        assert_eq!(output.tail(), "it is ***, ***");
+        assert_eq!(std::fs::read(log.path()).unwrap(), b"it is ***, ***");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::launch::Report;
 use super::output::{self, Output};
 use super::{COMMAND, confine, processes};
 use crate::tool::folder::{End, Folder, LAYOUT, Record, Spec, private};
+use crate::tool::sealed::Sealed;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, set_child_subreaper};
@@ -26,7 +27,9 @@ const CHUNK: usize = 64 << 10;
 /// had it.
 pub fn supervise(path: &Path) -> io::Result<bool> {
     let folder = Folder::new(path.canonicalize()?);
-    let spec = folder.spec()?;
+    let mut spec = folder.spec()?;
+    let sealed = Sealed::from_environment()?;
+    sealed.restore(&mut spec);
     // Out of the host's session, so that neither its terminal nor its end reaches here. It
     // fails for a leader of a process group, which has left already.
     rustix::process::setsid().ok();
@@ -42,7 +45,7 @@ pub fn supervise(path: &Path) -> io::Result<bool> {
         .create(true)
         .truncate(true)
         .open(folder.log_path())?;
-    let mut output = Output::new(log, spec.output, expressions);
+    let mut output = Output::new(log, spec.output, expressions, &sealed.redactor());
     let mut notes = confine::separate(spec.network);
     if !folder.mark_started()? {
         return Ok(false);
@@ -51,13 +54,14 @@ pub fn supervise(path: &Path) -> io::Result<bool> {
         true => End::NotStarted {
             reason: "it was to stop before it began".to_owned(),
         },
-        false => match Launched::new(&folder) {
+        false => match Launched::new(&folder, &sealed) {
             Ok(launched) => launched.run(&spec, &folder, &mut output, &mut notes)?,
             Err(error) => End::NotStarted {
                 reason: format!("its launcher cannot be started: {error}"),
             },
         },
     };
+    output.finish();
     notes.extend(output.complaint().map(str::to_owned));
     let record = Record {
         layout: LAYOUT,
@@ -83,7 +87,7 @@ struct Launched {
 }
 
 impl Launched {
-    fn new(folder: &Folder) -> io::Result<Self> {
+    fn new(folder: &Folder, sealed: &Sealed) -> io::Result<Self> {
         set_child_subreaper(Some(rustix::process::getpid()))?;
         let (output, program_output) = io::pipe()?;
         let (reports, launcher_reports) = io::pipe()?;
@@ -95,6 +99,7 @@ impl Launched {
             .arg(COMMAND)
             .arg(folder.spec_path())
             .env_clear()
+            .envs(sealed.for_launcher())
             .stdin(Stdio::from(launcher_reports))
             .stdout(Stdio::from(program_output.try_clone()?))
             .stderr(Stdio::from(program_output))
