@@ -328,6 +328,7 @@ impl Caller {
                 work: engine.paths.step(&self.facts.id, &self.step),
                 operations: operations(&ledgers.tools),
                 artifacts: artifacts.clone(),
+                redactor: engine.secrets.redactor(&self.facts.project),
             }),
             secrets: Arc::new(GrantedSecrets {
                 secrets: engine.secrets.for_step(
