@@ -30,6 +30,7 @@
 //! a run did is in its report; runs are not resumed.
 
 pub mod catalogue;
+pub mod disks;
 pub mod error;
 pub mod guest;
 pub mod identity;

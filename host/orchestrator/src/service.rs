@@ -11,7 +11,7 @@ use crate::runs::notice::Publisher;
 use crate::runs::{EngineOptions, RunError, Runs};
 use crate::secrets::SecretKeeper;
 use crate::tool::{Grants, ToolHost};
-use cofferdam_store::{ApprovalFilter, ApprovalState, PageRequest, Store};
+use cofferdam_store::{ApprovalFilter, ApprovalState, IdempotencyKey, PageRequest, Store};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -198,6 +198,35 @@ impl Orchestrator {
                 .collect(),
             approvals_waiting: self.approvals_waiting()?,
         })
+    }
+
+    /// Whether the host can take work: its engine was started and is not leaving, and its
+    /// database can be written. Blocks.
+    ///
+    /// # Errors
+    /// Why not, for people.
+    pub fn ready(&self) -> Result<(), String> {
+        let started = !self
+            .tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty();
+        if !started {
+            return Err("the engine is not running".to_owned());
+        }
+        if self.engine.is_leaving() {
+            return Err("the host is shutting down".to_owned());
+        }
+        // A claim that nobody else makes, given up at once: nothing else is written without
+        // leaving a trace.
+        let key = IdempotencyKey {
+            actor: String::new(),
+            key: "ready".to_owned(),
+        };
+        self.store
+            .claim_request(&key, "ready", "")
+            .and_then(|_| self.store.release_request(&key))
+            .map_err(|error| error.to_string())
     }
 
     fn approvals_waiting(&self) -> Result<u64, RunError> {

@@ -192,7 +192,7 @@ impl Engine {
     }
 
     /// Whether the host is shutting down.
-    pub(super) fn is_leaving(&self) -> bool {
+    pub(crate) fn is_leaving(&self) -> bool {
         *self.leaving.borrow()
     }
 

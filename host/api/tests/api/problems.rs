@@ -1,0 +1,125 @@
+//! Every failure is a problem document, whoever noticed it.
+
+use crate::support::{Answer, Host, request};
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::json;
+
+#[track_caller]
+fn check(answer: &Answer, status: u16, code: &str) {
+    assert_eq!(answer.status.as_u16(), status, "{}", answer.text());
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/problem+json")
+    );
+    let body = answer.json();
+    assert_eq!(body["status"], status);
+    assert_eq!(body["code"], code);
+    assert_eq!(body["type"], format!("urn:cofferdam:problem:{code}"));
+    assert!(!body["title"].as_str().unwrap().is_empty());
+    assert!(!body["detail"].as_str().unwrap().is_empty());
+    for key in body.as_object().unwrap().keys() {
+        let known = [
+            "type",
+            "title",
+            "status",
+            "code",
+            "detail",
+            "hint",
+            "retry_after",
+        ];
+        assert!(known.contains(&key.as_str()), "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_of_failure() {
+    let host = Host::new().await;
+    for (method, path, body, status, code) in [
+        ("GET", "/nothing", None, 404, "not-found"),
+        ("GET", "/api/v1/nothing", None, 404, "not-found"),
+        ("GET", "/docs/nothing.js", None, 404, "not-found"),
+        ("GET", "/api/v1/runs/run-0", None, 404, "not-found"),
+        ("PATCH", "/api/v1/runs", None, 405, "unsupported"),
+        ("DELETE", "/health/live", None, 405, "unsupported"),
+        ("POST", "/api/v1/runs", None, 415, "unsupported"),
+        ("POST", "/api/v1/runs", Some(json!({})), 422, "invalid"),
+        ("POST", "/api/v1/runs", Some(json!([])), 422, "invalid"),
+        (
+            "POST",
+            "/api/v1/runs",
+            Some(json!({"workflow": {"source": "a"}, "extra": 1})),
+            422,
+            "invalid",
+        ),
+        (
+            "POST",
+            "/api/v1/runs",
+            Some(json!({"workflow": {"source": "not: [a workflow"}})),
+            422,
+            "invalid",
+        ),
+        (
+            "POST",
+            "/api/v1/runs",
+            Some(json!({"workflow": {"name": "missing"}})),
+            404,
+            "not-found",
+        ),
+        ("GET", "/api/v1/runs?limit=x", None, 400, "invalid"),
+        ("GET", "/api/v1/runs?limit=0", None, 400, "invalid"),
+        ("GET", "/api/v1/runs?unknown=1", None, 400, "invalid"),
+        ("GET", "/api/v1/runs?state=flying", None, 400, "invalid"),
+        ("GET", "/api/v1/runs?since=yesterday", None, 400, "invalid"),
+        ("GET", "/api/v1/runs/%ff", None, 400, "invalid"),
+        ("GET", "/api/v1/events?after=x", None, 400, "invalid"),
+        (
+            "POST",
+            "/api/v1/disks/info",
+            Some(json!({"path": "/etc/passwd"})),
+            404,
+            "not-found",
+        ),
+        ("GET", "/api/v1/ws", None, 426, "unsupported"),
+    ] {
+        let answer = host.local(method, path, body).await;
+        check(&answer, status, code);
+        if status == 405 {
+            assert!(
+                answer
+                    .header("allow")
+                    .is_some_and(|allow| allow.contains("GET")),
+                "{path}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_not_json_is_400_and_says_where() {
+    let host = Host::new().await;
+    let token = host
+        .user("anna", &[("*", cofferdam_store::Role::Admin)])
+        .await;
+    let request = Request::post("/api/v1/runs")
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json")
+        .body(Body::from("{\"workflow\": "))
+        .unwrap();
+    let answer = host.send(request).await;
+    check(&answer, 400, "invalid");
+    assert!(answer.text().contains("line 1"), "{}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_known_is_told_how() {
+    let host = Host::new().await;
+    for token in [None, Some("wrong"), Some("cof_x_y")] {
+        let answer = host
+            .send(request("GET", "/api/v1/whoami", token, None))
+            .await;
+        check(&answer, 401, "denied");
+        let challenge = answer.header("www-authenticate").unwrap();
+        assert!(challenge.starts_with("Bearer"), "{challenge}");
+    }
+}

@@ -1,0 +1,428 @@
+//! A host with native steps, and clients of it.
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use cofferdam_api::{ApiOptions, ListenOptions, Listeners, LocalActor, ServeOptions};
+use cofferdam_contract::failure::{CallError, Callee};
+use cofferdam_contract::kinds::{Call, Plugin, StepServices, WorkflowStep};
+use cofferdam_contract::manifest::{Limits, Manifest, Order};
+use cofferdam_contract::types::{Error, ErrorCode, Level, PlannedChange, StepPlan};
+use cofferdam_orchestrator::catalogue::{
+    Catalogue, CatalogueError, NativeSteps, PluginInfo, ResolvedPlugin, StepReference,
+};
+use cofferdam_orchestrator::identity::{Actor, TokenRequest};
+use cofferdam_orchestrator::{Options, Orchestrator};
+use cofferdam_store::{PinnedPlugin, Role};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tower::ServiceExt;
+
+/// What the test steps do.
+#[derive(Clone, Copy)]
+enum Deed {
+    /// Returns its input.
+    Echo,
+    /// Says `count` log lines.
+    Talk,
+    /// Fails.
+    Fail,
+    /// Never ends.
+    Hang,
+}
+
+struct TestStep {
+    manifest: Manifest,
+    deed: Deed,
+}
+
+impl TestStep {
+    fn failed(&self, code: ErrorCode, message: &str) -> CallError {
+        CallError::Returned {
+            callee: Callee {
+                plugin: self.manifest.id.clone(),
+                call: "execute".to_owned(),
+            },
+            error: Error::new(code, message),
+        }
+    }
+}
+
+impl Plugin for TestStep {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    fn digest(&self) -> &str {
+        "native:1.0.0"
+    }
+}
+
+#[async_trait]
+impl WorkflowStep for TestStep {
+    async fn validate(&self, _: Call, _: StepServices, input: &str) -> Result<(), CallError> {
+        if input.contains("refuse me") {
+            return Err(self.failed(ErrorCode::Invalid, "this input is refused"));
+        }
+        Ok(())
+    }
+
+    async fn plan(&self, _: Call, _: StepServices, input: &str) -> Result<StepPlan, CallError> {
+        Ok(StepPlan {
+            summary: "would echo".to_owned(),
+            changes: vec![PlannedChange {
+                action: "echo".to_owned(),
+                subject: input.to_owned(),
+                detail: Default::default(),
+            }],
+        })
+    }
+
+    async fn execute(&self, call: Call, _: StepServices, input: &str) -> Result<String, CallError> {
+        match self.deed {
+            Deed::Echo => Ok(input.to_owned()),
+            Deed::Talk => {
+                let input: Value = serde_json::from_str(input).unwrap();
+                for line in 0..input["count"].as_u64().unwrap_or(3) {
+                    let text = format!("line {line}");
+                    call.context.log("talk", Level::Info, &text, &[]);
+                }
+                Ok("{}".to_owned())
+            }
+            Deed::Fail => Err(self.failed(ErrorCode::Invalid, "this step always fails")),
+            Deed::Hang => std::future::pending().await,
+        }
+    }
+
+    async fn compensate(
+        &self,
+        _: Call,
+        _: StepServices,
+        _: &str,
+        _: Option<&str>,
+    ) -> Result<(), CallError> {
+        Ok(())
+    }
+}
+
+struct Steps(NativeSteps);
+
+#[async_trait]
+impl Catalogue for Steps {
+    fn resolve(&self, uses: &StepReference) -> Result<ResolvedPlugin, CatalogueError> {
+        self.0.resolve(uses).unwrap_or_else(|| {
+            Err(CatalogueError::NotFound {
+                reference: uses.to_string(),
+                hint: String::new(),
+            })
+        })
+    }
+
+    async fn step(&self, pinned: &PinnedPlugin) -> Result<Arc<dyn WorkflowStep>, CatalogueError> {
+        self.0.pinned(pinned).unwrap_or_else(|| {
+            Err(CatalogueError::NotFound {
+                reference: pinned.digest.clone(),
+                hint: String::new(),
+            })
+        })
+    }
+
+    fn settings(&self, _: &PinnedPlugin) -> Result<String, CatalogueError> {
+        Ok("{}".to_owned())
+    }
+
+    fn list(&self) -> Vec<PluginInfo> {
+        self.0.list()
+    }
+}
+
+fn steps() -> Steps {
+    let mut steps = NativeSteps::new();
+    for (id, deed) in [
+        ("test/echo", Deed::Echo),
+        ("test/talk", Deed::Talk),
+        ("test/fail", Deed::Fail),
+        ("test/hang", Deed::Hang),
+    ] {
+        let manifest = Manifest {
+            id: id.to_owned(),
+            version: "1.0.0".to_owned(),
+            summary: format!("the test step {id}"),
+            order: Order::default(),
+            limits: Limits::default(),
+            capabilities: Vec::new(),
+            settings: json!({"type": "object"}),
+            build: None,
+        };
+        steps.register(id, Arc::new(TestStep { manifest, deed }));
+    }
+    Steps(steps)
+}
+
+/// Echoes `inputs.text`.
+pub const ECHO: &str = "
+name: echo
+inputs: { text: { type: string, default: hello } }
+steps:
+  - id: a
+    uses: test/echo
+    with: { text: \"${{ inputs.text }}\" }
+outputs: { text: \"${{ steps.a.outputs.text }}\" }
+";
+
+/// Waits for approval.
+pub const GATED: &str = "
+name: gated
+steps:
+  - id: gate
+    uses: test/echo
+    with: { text: hello }
+    approval: true
+";
+
+/// Never ends.
+pub const HANG: &str = "
+name: hang
+steps:
+  - { id: a, uses: test/hang, with: {} }
+";
+
+/// Fails.
+pub const FAIL: &str = "
+name: fail
+steps:
+  - { id: a, uses: test/fail, with: {} }
+";
+
+/// Says ten lines.
+pub const TALK: &str = "
+name: talk
+steps:
+  - { id: a, uses: test/talk, with: { count: 10 } }
+";
+
+/// A host in a folder of its own. The folder goes with it.
+pub struct Host {
+    pub orchestrator: Arc<Orchestrator>,
+    pub router: Router,
+    pub folder: tempfile::TempDir,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The same answer, which must have this status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        self
+    }
+}
+
+impl Host {
+    pub async fn new() -> Self {
+        Self::with(ApiOptions::default()).await
+    }
+
+    pub async fn with(mut options: ApiOptions) -> Self {
+        // For the clients; another test of this process may have done it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        options.file_roots.push(folder.path().to_owned());
+        let state = Options::new(folder.path().join("state"));
+        let orchestrator = Orchestrator::open(state, Arc::new(steps())).unwrap();
+        orchestrator.start_engine().await.unwrap();
+        Self {
+            router: cofferdam_api::router(Arc::clone(&orchestrator), options),
+            orchestrator,
+            folder,
+        }
+    }
+
+    /// The owner.
+    pub fn owner() -> Actor {
+        Actor::local("owner")
+    }
+
+    /// A token of a new user with these roles.
+    pub async fn user(&self, name: &str, roles: &[(&str, Role)]) -> String {
+        let identity = &self.orchestrator.identity;
+        let owner = Self::owner();
+        identity.create_user(&owner, name).await.unwrap();
+        for (project, role) in roles {
+            identity
+                .set_role(&owner, name, project, Some(*role))
+                .await
+                .unwrap();
+        }
+        self.token(name, None).await
+    }
+
+    /// Another token of a user.
+    pub async fn token(&self, user: &str, valid_for: Option<Duration>) -> String {
+        let request = TokenRequest {
+            user: Some(user.to_owned()),
+            label: "test".to_owned(),
+            expires: valid_for.map(|time| cofferdam_store::Time::now().plus(time)),
+        };
+        let identity = &self.orchestrator.identity;
+        let created = identity.create_token(&Self::owner(), request).await;
+        created.unwrap().text.to_string()
+    }
+
+    /// Sends a request in process.
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.collect().await.unwrap().to_bytes().to_vec(),
+        }
+    }
+
+    /// As the owner.
+    pub async fn local(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let mut request = request(method, path, None, body);
+        request
+            .extensions_mut()
+            .insert(LocalActor::new(Some("owner".to_owned())));
+        self.send(request).await
+    }
+
+    /// With a token.
+    pub async fn with_token(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        self.send(request(method, path, Some(token), body)).await
+    }
+
+    /// Starts a run as the owner and gives its id.
+    pub async fn start(&self, project: &str, source: &str) -> String {
+        let body = json!({"project": project, "workflow": {"source": source}});
+        let answer = self.local("POST", "/api/v1/runs", Some(body)).await;
+        let run = answer.expect(201).json();
+        run["run"]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until the run's state is `state`.
+    pub async fn wait(&self, run: &str, state: &str) -> Value {
+        for _ in 0..3000 {
+            let path = format!("/api/v1/runs/{run}");
+            let view = self.local("GET", &path, None).await.expect(200).json();
+            if view["run"]["state"] == state {
+                return view;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let path = format!("/api/v1/runs/{run}");
+        panic!(
+            "no {state}: {}",
+            self.local("GET", &path, None).await.text()
+        );
+    }
+
+    /// Serves on a free port of this machine.
+    pub async fn serve(&self, listen: ListenOptions, options: ServeOptions) -> Served {
+        let listeners = Listeners::bind(listen).await.unwrap();
+        let addresses = listeners.addresses();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let router = self.router.clone();
+        let task = tokio::spawn(async move {
+            cofferdam_api::serve(listeners, router, options, async {
+                let _ = stopped.await;
+            })
+            .await
+        });
+        Served {
+            address: addresses.first().copied(),
+            stop: Some(stop),
+            task,
+        }
+    }
+
+    /// Serves without TLS on a free loopback port, with the usual options.
+    pub async fn serve_plain(&self) -> Served {
+        self.serve(loopback(), ServeOptions::default()).await
+    }
+}
+
+/// A free port of 127.0.0.1.
+pub fn loopback() -> ListenOptions {
+    ListenOptions {
+        addresses: vec![([127, 0, 0, 1], 0).into()],
+        ..ListenOptions::default()
+    }
+}
+
+/// A host on a socket.
+pub struct Served {
+    address: Option<SocketAddr>,
+    stop: Option<oneshot::Sender<()>>,
+    pub task: tokio::task::JoinHandle<Result<(), cofferdam_api::ServeError>>,
+}
+
+impl Served {
+    pub fn address(&self) -> SocketAddr {
+        self.address.unwrap()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address())
+    }
+
+    /// Tells it to stop.
+    pub fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+}
+
+pub fn request(
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: Option<Value>,
+) -> Request<Body> {
+    let mut request = Request::builder()
+        .method(Method::from_bytes(method.as_bytes()).unwrap())
+        .uri(path);
+    if let Some(token) = token {
+        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+    }
+    match body {
+        Some(body) => request
+            .header(CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap(),
+        None => request.body(Body::empty()).unwrap(),
+    }
+}
