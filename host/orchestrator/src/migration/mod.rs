@@ -14,6 +14,7 @@ pub mod rehearse;
 pub mod report;
 pub mod request;
 pub mod run;
+pub mod steps;
 pub mod verify;
 
 pub use apply::apply;

@@ -243,10 +243,12 @@ impl Output {
         disks: &'a [CopiedDisk],
         moved: &mut Vec<&'a str>,
     ) -> Result<(), MigrateError> {
+        // Before the first is moved, which then is such a report itself.
+        let stale = is_stale(&self.folder);
         for name in REPORTS {
             let (from, to) = (self.staging.join(name), self.folder.join(name));
             if is_there(&from) {
-                let renamed = if is_stale(&self.folder) {
+                let renamed = if stale {
                     std::fs::rename(&from, &to)
                 } else {
                     cofferdam_disk::rename_new(&from, &to)

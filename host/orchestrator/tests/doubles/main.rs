@@ -17,3 +17,4 @@ mod lies;
 mod migration;
 mod output;
 mod resolve;
+mod steps;
