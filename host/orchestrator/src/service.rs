@@ -11,7 +11,9 @@ use crate::runs::notice::Publisher;
 use crate::runs::{EngineOptions, RunError, Runs};
 use crate::secrets::SecretKeeper;
 use crate::tool::{Grants, ToolHost};
-use cofferdam_store::{ApprovalFilter, ApprovalState, IdempotencyKey, PageRequest, Store};
+use cofferdam_store::{
+    ApprovalFilter, ApprovalState, Durability, IdempotencyKey, PageRequest, Store,
+};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -120,6 +122,14 @@ impl Orchestrator {
         let key = options.secret_key.unwrap_or_else(|| paths.secret_key());
         let secrets = SecretKeeper::new(store.clone(), identity.clone(), key, options.redactor);
         let metrics = Arc::new(Metrics::new());
+        let counted = Arc::clone(&metrics);
+        store.observe_writes(move |durability, took| {
+            let durability = match durability {
+                Durability::Process => "process",
+                Durability::Power => "power",
+            };
+            counted.store_write(durability, took);
+        });
         let publisher = Arc::new(Publisher::new());
         let (logs, writer) = log::queue();
         let engine = Engine::new(Parts {

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::thread::available_parallelism;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{JoinError, JoinHandle};
+use tracing::Instrument;
 
 /// A tokio runtime of its own.
 pub(crate) struct GuestThreads {
@@ -51,7 +52,7 @@ impl GuestThreads {
         if here {
             Ok(future.await)
         } else {
-            AbortOnDrop(self.handle.spawn(future)).await
+            AbortOnDrop(self.handle.spawn(future.in_current_span())).await
         }
     }
 }

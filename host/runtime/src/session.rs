@@ -16,6 +16,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracing::Instrument;
 use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
@@ -220,6 +221,11 @@ impl PluginCode {
             + 'static,
     {
         let verdict = self.verdict(name);
+        let span = tracing::info_span!(
+            "plugin call",
+            plugin = %verdict.callee.plugin,
+            call = %verdict.callee.call,
+        );
         let slot = self.call_slot(&verdict.callee).await?;
         let start = self.new_instance(context, extensions, slot).await?;
         self.threads()
@@ -236,6 +242,7 @@ impl PluginCode {
                 })
                 .await
             })
+            .instrument(span)
             .await
             .map_err(|error| self.verdict(name).host(error))?
     }

@@ -3,7 +3,8 @@
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -46,7 +47,11 @@ struct Inner {
     readers: Mutex<Vec<Connection>>,
     writer: Arc<Mutex<Writer>>,
     log: LogSync,
+    observer: OnceLock<Observer>,
 }
+
+/// Told how long each change took, with what it survives.
+type Observer = Box<dyn Fn(Durability, Duration) + Send + Sync>;
 
 /// The connection that changes.
 pub(crate) struct Writer {
@@ -147,12 +152,20 @@ impl Store {
             inner: Arc::new(Inner {
                 path,
                 log,
+                observer: OnceLock::new(),
                 options,
                 checkpointer,
                 readers: Mutex::new(Vec::new()),
                 writer,
             }),
         })
+    }
+
+    /// Has `observer` told of each change from now on: how durable it was, and how long it
+    /// took, waiting for others included. Only the first observer is told.
+    pub fn observe_writes(&self, observer: impl Fn(Durability, Duration) + Send + Sync + 'static) {
+        // A second one would be a mistake that changes no data.
+        let _second = self.inner.observer.set(Box::new(observer));
     }
 
     /// The database file.
@@ -166,6 +179,7 @@ impl Store {
         durability: Durability,
         body: impl FnOnce(&Tx<'_>) -> Within<T>,
     ) -> Result<T, StoreError> {
+        let began = Instant::now();
         let result = lock(&self.inner.writer).transaction(body);
         self.inner.checkpointer.committed();
         let (value, changed) = result.map_err(|failure| failure.at(&self.inner.path))?;
@@ -173,6 +187,9 @@ impl Store {
         // follows from it here, in the log as well.
         if durability == Durability::Power && changed {
             self.inner.log.sync()?;
+        }
+        if let Some(observer) = self.inner.observer.get() {
+            observer(durability, began.elapsed());
         }
         Ok(value)
     }

@@ -19,6 +19,7 @@ use crate::paths::StatePaths;
 use crate::secrets::SecretKeeper;
 use crate::tool::ToolHost;
 use cofferdam_store::{RunDetail, RunState, Store};
+use opentelemetry::context::FutureExt;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
+use tracing::Instrument;
 
 /// How many unfinished runs are read at once when a host starts.
 const RECOVERY_BATCH: u32 = 100;
@@ -223,10 +225,14 @@ impl Engine {
         };
         let engine = Arc::clone(self);
         let run = run.to_owned();
-        tokio::spawn(async move {
-            engine.drive(&run, &mailbox, detail).await;
+        let driving = async move {
+            let span = tracing::info_span!("run", run);
+            engine.drive(&run, &mailbox, detail).instrument(span).await;
             engine.idle.notify_waiters();
-        });
+        };
+        // The run belongs to the trace of the request that woke it, and does not keep the
+        // request's own span open, as a child of that span in this process would.
+        tokio::spawn(driving.with_current_context());
     }
 
     /// Drives a run until it ends, waits for a person, or the host leaves.

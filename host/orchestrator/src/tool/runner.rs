@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tracing::Instrument;
 
 /// How long to sleep between looks at an operation.
 const ROUND: Duration = Duration::from_millis(25);
@@ -89,6 +90,24 @@ pub struct ToolRunner {
 #[async_trait]
 impl Tools for ToolRunner {
     async fn run(&self, request: ToolRequest) -> Result<ToolOutcome, Error> {
+        let span = tracing::info_span!(
+            "operation",
+            operation = %request.operation,
+            program = %request.program,
+            key = tracing::field::Empty,
+        );
+        self.operate(request).instrument(span).await
+    }
+
+    async fn keep(&self, file: &str, name: &str) -> Result<String, Error> {
+        check_artifact_name(name)?;
+        let path = self.kept(file)?;
+        self.artifacts.add(&path, name).await
+    }
+}
+
+impl ToolRunner {
+    async fn operate(&self, request: ToolRequest) -> Result<ToolOutcome, Error> {
         let tool = arguments::check(&self.granted, &self.step, &request)?;
         let files = self.files(&request).await?;
         let journalled = json!({
@@ -103,6 +122,7 @@ impl Tools for ToolRunner {
             Begun::Finished { result } => return outcome(recorded(result)?),
             Begun::New { key } | Begun::Started { key } => key,
         };
+        tracing::Span::current().record("key", &key);
         let folder = self.host.folder(&key);
         let attached = Attached {
             host: &self.host,
@@ -143,14 +163,6 @@ impl Tools for ToolRunner {
         }
     }
 
-    async fn keep(&self, file: &str, name: &str) -> Result<String, Error> {
-        check_artifact_name(name)?;
-        let path = self.kept(file)?;
-        self.artifacts.add(&path, name).await
-    }
-}
-
-impl ToolRunner {
     /// The files behind the artifact arguments. What another step kept may have become a
     /// link since; outside the run's folders it leads nowhere.
     async fn files(&self, request: &ToolRequest) -> Result<Vec<PathBuf>, Error> {

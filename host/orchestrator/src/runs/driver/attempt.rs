@@ -180,12 +180,14 @@ impl Caller {
             WorkKind::Plan | WorkKind::StopPrograms => looking(&self.engine, &name),
         };
         let calling = self.calling(step.as_ref(), call, services, &name, &work);
+        let began = Instant::now();
         let ended = match self.timeout {
             None => calling.await,
             // The call is dropped when its time is over, which ends it.
             Some(limit) => match tokio::time::timeout(limit, calling).await {
                 Ok(ended) => ended,
                 Err(_) => {
+                    self.count(work.kind, "timeout", began.elapsed());
                     self.settle_programs(&ledgers).await;
                     return Ended::Failed(problem(
                         ErrorCode::Timeout,
@@ -197,6 +199,15 @@ impl Caller {
                 }
             },
         };
+        let outcome = match &ended {
+            Ok(_) => "ok",
+            Err(error) => code_name(error.code()),
+        };
+        self.count(work.kind, outcome, began.elapsed());
+        if let Err(CallError::Limit { limit, .. }) = &ended {
+            let metrics = &self.engine.metrics;
+            metrics.plugin_limit(&self.plugin.id, &limit.to_string());
+        }
         if let Some(operation) = ledgers.lost() {
             let why = match ended {
                 Ok(_) => format!("nobody knows how its operation `{operation}` ended"),
@@ -230,6 +241,11 @@ impl Caller {
             Ok(ended) => ended,
             Err(error) => Ended::Failed(of_call(&error, &redactor)),
         }
+    }
+
+    fn count(&self, kind: WorkKind, outcome: &str, took: Duration) {
+        let metrics = &self.engine.metrics;
+        metrics.plugin_call(&self.plugin.id, kind.call(), outcome, took);
     }
 
     /// The step's plugin and its settings.

@@ -39,6 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tracing::Instrument;
 
 /// Waits between tries to write to a journal that cannot be written.
 const FIRST_REWRITE: Duration = Duration::from_millis(100);
@@ -379,7 +380,7 @@ impl Driver {
                     plugin,
                     attempt,
                 );
-                self.tasks.spawn(caller.carry_out(work))
+                self.tasks.spawn(caller.carry_out(work).in_current_span())
             }
             None => {
                 let unpinned = problem(
