@@ -16,6 +16,8 @@
     reason = "the helpers of tests fail as tests do"
 )]
 
+pub mod site;
+
 use cofferdam_fixtures::{Fixtures, Format, Variant, extract_partition, find};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

@@ -11,6 +11,7 @@ mod client;
 mod commands;
 mod config;
 mod exit;
+mod follow;
 mod host;
 mod progress;
 mod render;
@@ -21,6 +22,10 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let output = cli.global.output;
+    // A supervisor has one thread and needs nothing of the rest.
+    if let cli::Command::Supervise { folder } = &cli.command {
+        return commands::supervise(folder);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -30,7 +35,7 @@ fn main() -> ExitCode {
             return exit::failed(&anyhow::Error::new(error).context("cannot start"), output);
         }
     };
-    match runtime.block_on(commands::run(cli)) {
+    match runtime.block_on(commands::run(&cli)) {
         Ok(code) => code,
         Err(error) => exit::failed(&error, output),
     }

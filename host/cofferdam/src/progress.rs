@@ -7,6 +7,7 @@ use cofferdam_orchestrator::observer::{Observer, Stage};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Arc;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 const COPYING: &str = "{msg} [{bar:40}] {percent}% {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}, {eta} left";
 
@@ -30,31 +31,55 @@ impl Progress for Bar {
     }
 }
 
+/// What the user or the system wants this program to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    /// Ctrl-C.
+    Interrupt,
+    /// The system asks to end soon (SIGTERM).
+    Terminate,
+}
+
+/// The signals that ask to stop, from now on.
+pub struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    /// Takes over both signals for the rest of the program.
+    pub fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// The next one.
+    pub async fn next(&mut self) -> Interrupt {
+        tokio::select! {
+            _ = self.interrupt.recv() => Interrupt::Interrupt,
+            _ = self.terminate.recv() => Interrupt::Terminate,
+        }
+    }
+}
+
 /// Sets the flag at the first interrupt; the second ends the program at once.
 pub fn cancel_on_interrupt() -> CancelFlag {
     let cancel = CancelFlag::new();
     let flag = cancel.clone();
+    // Without handlers the system's default ends the program, as it should.
+    let Ok(mut interrupts) = Interrupts::new() else {
+        return cancel;
+    };
     tokio::spawn(async move {
-        interrupt().await;
+        interrupts.next().await;
         flag.cancel();
         eprintln!("stopping; once more to end at once");
-        interrupt().await;
+        interrupts.next().await;
         std::process::exit(i32::from(crate::exit::CANCELLED));
     });
     cancel
-}
-
-async fn interrupt() {
-    let mut terminate =
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(terminate) => terminate,
-            // Without the handler the system's default ends the program, as it should.
-            Err(_) => return std::future::pending().await,
-        };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
 }
 
 /// Shows a migration's progress.

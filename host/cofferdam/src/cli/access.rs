@@ -1,6 +1,7 @@
 //! `cofferdam secret`, `token`, `user` and `grant`.
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
+use cofferdam_store::Role;
 use std::path::PathBuf;
 
 /// The commands of `secret`.
@@ -48,28 +49,6 @@ pub enum TokenCommand {
     },
 }
 
-/// A role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum RoleName {
-    /// May look.
-    Read,
-    /// May also start, approve and cancel runs.
-    Deploy,
-    /// May also manage secrets, users, tokens and grants.
-    Admin,
-}
-
-impl RoleName {
-    /// The name in the API.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Deploy => "deploy",
-            Self::Admin => "admin",
-        }
-    }
-}
-
 /// The commands of `user`.
 #[derive(Subcommand)]
 pub enum UserCommand {
@@ -78,8 +57,8 @@ pub enum UserCommand {
         /// The name.
         name: String,
         /// A role to begin with, in --project.
-        #[arg(long, value_enum)]
-        role: Option<RoleName>,
+        #[arg(long, value_parser = super::words::<Role>(Role::ALL, Role::as_str))]
+        role: Option<Role>,
     },
     /// The users and their roles.
     List,
@@ -93,8 +72,8 @@ pub enum UserCommand {
         /// The name.
         name: String,
         /// The role.
-        #[arg(value_enum, required_unless_present = "remove")]
-        role: Option<RoleName>,
+        #[arg(required_unless_present = "remove", value_parser = super::words::<Role>(Role::ALL, Role::as_str))]
+        role: Option<Role>,
         /// Take away what the user has there.
         #[arg(long, conflicts_with = "role")]
         remove: bool,
@@ -109,8 +88,8 @@ pub enum GrantCommand {
         /// The user.
         user: String,
         /// The role.
-        #[arg(value_enum)]
-        role: RoleName,
+        #[arg(value_parser = super::words::<Role>(Role::ALL, Role::as_str))]
+        role: Role,
         /// For how long, such as 2h.
         #[arg(long = "for", value_name = "DURATION")]
         duration: String,

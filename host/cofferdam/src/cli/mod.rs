@@ -1,17 +1,30 @@
 //! What can be typed: a module for each group of commands.
 
+mod access;
 mod disk;
 mod migrate;
 mod plugin;
+mod run;
+mod runs;
 mod server;
+mod state;
+mod workflow;
 
+pub use access::{GrantCommand, SecretCommand, TokenCommand, UserCommand};
 pub use disk::Disk;
 pub use migrate::Migrate;
 pub use plugin::Plugin;
-pub use server::LogFormat;
+pub use run::Run;
+pub use runs::{Follow, ListRuns, RunLogs, RunsCommand};
+pub use server::{LogFormat, Serve};
+pub use state::{Audit, Backup, Doctor, Restore};
+pub use workflow::WorkflowCommand;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::error::Error;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Runs orchestration plugins in a sandbox: plan, look, approve, apply exactly that plan.
 #[derive(Parser)]
@@ -105,6 +118,16 @@ pub enum Output {
 /// The commands.
 #[derive(Subcommand)]
 pub enum Command {
+    /// Start a run of a workflow and follow it to its end.
+    Run(Run),
+    /// Look at runs, decide on them and continue them.
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// Check workflows and keep them by name.
+    #[command(subcommand)]
+    Workflow(WorkflowCommand),
+    /// Be a host: carry on unfinished runs and offer the HTTP API.
+    Serve(Serve),
     /// Make a machine's disks bootable on KVM.
     Migrate(Box<Migrate>),
     /// Look into disk images, convert and compare them.
@@ -113,10 +136,36 @@ pub enum Command {
     /// Look at plugins and build them.
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Secrets for plugins: they can be set and used, never read back.
+    #[command(subcommand)]
+    Secret(SecretCommand),
+    /// Tokens for the HTTP API.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Users and their roles in projects.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Roles granted for a limited time.
+    #[command(subcommand)]
+    Grant(GrantCommand),
+    /// Who changed what, and when.
+    Audit(Audit),
+    /// Write a consistent copy of the host's database, also while it works.
+    Backup(Backup),
+    /// Put a backup in the place of the host's database.
+    Restore(Restore),
+    /// Find what is missing or misconfigured, and mend what can be mended.
+    Doctor(Doctor),
     /// Print a script that completes commands in a shell.
     Completion {
         /// The shell.
         shell: Shell,
+    },
+    /// Supervise one program of a step: what a host starts for itself.
+    #[command(hide = true)]
+    Supervise {
+        /// The operation's folder.
+        folder: PathBuf,
     },
 }
 
@@ -129,6 +178,14 @@ pub enum Shell {
     Zsh,
     /// The friendly interactive shell.
     Fish,
+}
+
+/// A parser for the words of an enumeration of the store: the same words as in JSON.
+fn words<T>(all: &[T], word: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + FromStr<Err: Error + Send + Sync + 'static> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(all.iter().map(|one| word(*one))).try_map(|word| word.parse::<T>())
 }
 
 #[cfg(test)]

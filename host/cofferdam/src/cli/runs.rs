@@ -1,6 +1,7 @@
 //! `cofferdam runs`.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
+use cofferdam_store::{LogLevel, RunState};
 
 /// The commands of `runs`.
 #[derive(Subcommand)]
@@ -103,8 +104,8 @@ pub struct Follow {
 #[derive(Args)]
 pub struct ListRuns {
     /// Only runs in this state.
-    #[arg(long, value_name = "STATE", value_enum)]
-    pub state: Option<RunStateName>,
+    #[arg(long, value_name = "STATE", value_parser = super::words::<RunState>(RunState::ALL, RunState::as_str))]
+    pub state: Option<RunState>,
     /// Only runs of this workflow.
     #[arg(long, value_name = "NAME")]
     pub workflow: Option<String>,
@@ -125,29 +126,6 @@ pub struct ListRuns {
     pub cursor: Option<String>,
 }
 
-/// The states of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum RunStateName {
-    /// Not begun.
-    Pending,
-    /// At work.
-    Running,
-    /// A step waits for approval.
-    WaitingApproval,
-    /// Parked until somebody looks.
-    NeedsAttention,
-    /// Stopping.
-    Cancelling,
-    /// Undoing.
-    Compensating,
-    /// Done.
-    Succeeded,
-    /// Ended without success.
-    Failed,
-    /// Stopped.
-    Cancelled,
-}
-
 /// The arguments of `runs logs`.
 #[derive(Args)]
 pub struct RunLogs {
@@ -157,8 +135,8 @@ pub struct RunLogs {
     #[arg(long)]
     pub step: Option<String>,
     /// Only this level and worse.
-    #[arg(long, value_name = "LEVEL", value_parser = ["debug", "info", "warn", "error"])]
-    pub level: Option<String>,
+    #[arg(long, value_name = "LEVEL", value_parser = super::words::<LogLevel>(LogLevel::ALL, LogLevel::as_str))]
+    pub level: Option<LogLevel>,
     /// Go on with new lines until the run ends.
     #[arg(short, long)]
     pub follow: bool,

@@ -19,13 +19,10 @@ pub enum WorkflowCommand {
     },
     /// The saved and built-in workflows.
     List,
-    /// Keep a workflow under a name.
+    /// Keep a workflow under its name, in the place of an earlier one.
     Save {
-        /// The file, or `-` for standard input.
+        /// The file, or `-` for standard input. Its `name` is the name.
         file: String,
-        /// The name [default: the one in the file].
-        #[arg(long)]
-        name: Option<String>,
     },
     /// Forget a saved workflow. Its runs stay.
     Remove {

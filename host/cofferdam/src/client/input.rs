@@ -1,7 +1,10 @@
 //! Inputs as they are typed.
 
 use anyhow::{Context, Result, bail};
+use cofferdam_orchestrator::runs::workflow::InputType;
+use cofferdam_orchestrator::runs::workflow::parse::parse;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
@@ -32,6 +35,14 @@ impl WorkflowArgument {
         }
         Ok(Self::Named(argument.to_owned()))
     }
+
+    /// As the API takes it.
+    pub fn choice(&self) -> Value {
+        match self {
+            Self::Text(text) => json!({"source": text}),
+            Self::Named(name) => json!({"name": name}),
+        }
+    }
 }
 
 /// The text of a file, or of standard input for `-`.
@@ -54,8 +65,35 @@ pub fn read_text(file: &str) -> Result<String> {
     String::from_utf8(bytes).with_context(|| format!("{file} is not UTF-8 text"))
 }
 
-/// The inputs of a file and of `NAME=VALUE` pairs, which win.
-pub fn inputs(file: Option<&Path>, pairs: &[String]) -> Result<Value> {
+/// What the inputs of a workflow are, by name. Empty where that is not known; the host then
+/// says what is wrong with the workflow.
+pub type InputKinds = BTreeMap<String, InputType>;
+
+/// The inputs that a workflow's text declares.
+pub fn kinds(text: &str) -> InputKinds {
+    match parse("workflow", text) {
+        Ok(file) => file
+            .inputs
+            .iter()
+            .map(|(name, definition)| (name.clone(), definition.kind))
+            .collect(),
+        Err(_) => InputKinds::new(),
+    }
+}
+
+/// The name in a workflow's text; the error says what is wrong with the text.
+pub fn name(file: &str, text: &str) -> Result<String> {
+    Ok(parse(file, text)?.name.value)
+}
+
+/// The inputs of a file and of `NAME=VALUE` pairs, which win. Where the host's files are
+/// this program's, files are relative to `folder`.
+pub fn inputs(
+    file: Option<&Path>,
+    pairs: &[String],
+    kinds: &InputKinds,
+    folder: Option<&Path>,
+) -> Result<Value> {
     let mut inputs = match file {
         Some(file) => {
             let text = read_text(&file.to_string_lossy())?;
@@ -70,8 +108,22 @@ pub fn inputs(file: Option<&Path>, pairs: &[String]) -> Result<Value> {
     };
     for pair in pairs {
         let (name, value) = split(pair, "--input", "--input size=3")?;
-        let value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
+        let value = match kinds.get(name) {
+            // The host reads numbers and booleans out of texts.
+            Some(kind) if *kind != InputType::Json => json!(value),
+            _ => serde_json::from_str(value).unwrap_or_else(|_| json!(value)),
+        };
         inputs.insert(name.to_owned(), value);
+    }
+    if let Some(folder) = folder {
+        for (name, value) in &mut inputs {
+            if kinds.get(name) == Some(&InputType::File)
+                && let Value::String(path) = value
+                && !path.is_empty()
+            {
+                *value = json!(folder.join(path.as_str()));
+            }
+        }
     }
     Ok(Value::Object(inputs))
 }
@@ -103,12 +155,32 @@ mod tests {
         std::fs::write(file.path(), r#"{"size": 1, "kept": true}"#).unwrap();
         let pairs = ["size=3", "name=a b", "empty=", "list=[1]", "eq=a=b"].map(str::to_owned);
         assert_eq!(
-            inputs(Some(file.path()), &pairs).unwrap(),
+            inputs(Some(file.path()), &pairs, &InputKinds::new(), None).unwrap(),
             json!({"size": 3, "kept": true, "name": "a b", "empty": "", "list": [1], "eq": "a=b"})
         );
         for wrong in ["size", "=3"] {
-            assert!(inputs(None, &[wrong.to_owned()]).is_err(), "{wrong}");
+            let pairs = [wrong.to_owned()];
+            assert!(
+                inputs(None, &pairs, &InputKinds::new(), None).is_err(),
+                "{wrong}"
+            );
         }
+    }
+
+    #[test]
+    fn what_the_workflow_declares_decides_how_a_value_is_read() {
+        let kinds = kinds(
+            "name: x\ninputs:\n  s: {type: string}\n  j: {type: json}\n  f: {type: file}\n  g: {type: file}\nsteps: [{id: a, uses: command}]\n",
+        );
+        assert_eq!(kinds.len(), 4);
+        let pairs = ["s=3", "j=3", "f=disk.img", "g=/abs"].map(str::to_owned);
+        let folder = Some(Path::new("/here"));
+        assert_eq!(
+            inputs(None, &pairs, &kinds, folder).unwrap(),
+            json!({"s": "3", "j": 3, "f": "/here/disk.img", "g": "/abs"})
+        );
+        let remote = inputs(None, &pairs, &kinds, None).unwrap();
+        assert_eq!(remote["f"], "disk.img");
     }
 
     #[test]

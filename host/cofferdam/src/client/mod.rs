@@ -17,6 +17,7 @@
 pub mod events;
 pub mod input;
 pub mod problem;
+pub mod runs;
 pub mod session;
 pub mod transport;
 

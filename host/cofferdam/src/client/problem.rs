@@ -99,16 +99,6 @@ impl From<Problem> for ClientError {
     }
 }
 
-impl ClientError {
-    /// The HTTP status, if the host answered.
-    pub fn status(&self) -> Option<u16> {
-        match self {
-            Self::Problem(problem) => Some(problem.status),
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

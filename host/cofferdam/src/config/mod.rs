@@ -11,6 +11,7 @@ pub use server::{ClientConfig, RateConfig, ServerConfig};
 
 use anyhow::{Context, Result, bail};
 use cofferdam_orchestrator::migration::request::GivenSettings;
+use cofferdam_orchestrator::tool::PluginGrants;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -50,6 +51,8 @@ pub struct Config {
 pub struct PluginConfig {
     /// Its settings; checked against its schema when it is used.
     pub settings: Map<String, Value>,
+    /// What it may do beyond what its kind always may; a plugin that wants more is refused.
+    pub grants: PluginGrants,
 }
 
 impl Config {

@@ -1,5 +1,9 @@
 //! The composition root: where the parts are put together into a host.
 
+mod catalogue;
+pub mod embedded;
+pub mod grants;
+mod natives;
 mod plugins;
 pub mod state;
 pub mod tls;

@@ -3,10 +3,11 @@
 use crate::cli::Global;
 use crate::config::Config;
 use anyhow::{Context, Result};
-use cofferdam_contract::grants::Granted;
 use cofferdam_capabilities::plugins::{LoadedPlugins, load_plugins};
-use cofferdam_runtime::{Options, PluginFolder};
+use cofferdam_contract::grants::Granted;
+use cofferdam_runtime::{Options, PluginFolder, Runtime};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The environment variable with plugin folders, separated as in `PATH`.
 const FOLDERS_VARIABLE: &str = "COFFERDAM_PLUGINS";
@@ -38,10 +39,25 @@ pub fn plugin_folders(global: &Global, config: &Config) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Loads the plugins. What was refused is in the result.
-pub fn load(global: &Global, config: &Config) -> Result<LoadedPlugins> {
+/// What was loaded, and what runs it.
+pub struct Loaded {
+    /// Runs the components.
+    pub runtime: Arc<Runtime>,
+    /// The plugins, and what was refused.
+    pub plugins: LoadedPlugins,
+}
+
+/// Loads the plugins with these grants. What was refused is in the result.
+pub fn load_granted(global: &Global, config: &Config, granted: &Granted) -> Result<Loaded> {
     let folder = PluginFolder::scan(&plugin_folders(global, config));
     let runtime = cofferdam_capabilities::runtime(&Options::with_default_cache())
         .context("the plugin runtime cannot start")?;
-    load_plugins(&runtime, folder, &Granted::nothing()).context("the plugins cannot be put in order")
+    let plugins =
+        load_plugins(&runtime, folder, granted).context("the plugins cannot be put in order")?;
+    Ok(Loaded { runtime, plugins })
+}
+
+/// Loads the plugins with the grants of the configuration.
+pub fn load(global: &Global, config: &Config) -> Result<LoadedPlugins> {
+    Ok(load_granted(global, config, &super::grants::interfaces(config))?.plugins)
 }

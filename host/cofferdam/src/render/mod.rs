@@ -1,5 +1,9 @@
 //! What is shared by what is printed.
 
+pub mod run;
+pub mod table;
+pub mod time;
+
 use anyhow::Result;
 use serde::Serialize;
 use std::io::Write;

@@ -1,0 +1,222 @@
+//! Where workflow steps come from: the components of the plugin folders, the component
+//! store of runs, and the steps that are part of the program.
+//!
+//! A folder's component is loaded at its first use. A run that began with another version
+//! than the folders now have gets its own copy, by digest; such a component is kept loaded
+//! for the runs after it.
+
+use crate::config::Config;
+use anyhow::Result;
+use async_trait::async_trait;
+use cofferdam_capabilities::plugins::{LoadedPlugins, load_step};
+use cofferdam_contract::grants::Granted;
+use cofferdam_contract::kinds::{Kind, WorkflowStep};
+use cofferdam_contract::manifest::Manifest;
+use cofferdam_contract::types::ErrorCode;
+use cofferdam_orchestrator::catalogue::{
+    Catalogue, CatalogueError, NativeSteps, PluginInfo, ResolvedPlugin, StepReference,
+};
+use cofferdam_orchestrator::migration::request::GivenSettings;
+use cofferdam_orchestrator::runs::nearest::did_you_mean;
+use cofferdam_runtime::{PluginFile, Runtime};
+use cofferdam_store::PinnedPlugin;
+use serde_json::Map;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The plugins of this host.
+pub struct Plugins {
+    runtime: Arc<Runtime>,
+    loaded: LoadedPlugins,
+    natives: NativeSteps,
+    granted: Granted,
+    settings: GivenSettings,
+    /// Steps of runs whose digest the folders do not have, and their manifests.
+    pinned: Mutex<BTreeMap<String, Arc<dyn WorkflowStep>>>,
+}
+
+impl Plugins {
+    /// Of what was loaded from the plugin folders, and the native steps.
+    pub fn new(
+        runtime: Arc<Runtime>,
+        loaded: LoadedPlugins,
+        natives: NativeSteps,
+        granted: Granted,
+        config: &Config,
+    ) -> Result<Self> {
+        Ok(Self {
+            runtime,
+            loaded,
+            natives,
+            granted,
+            settings: config.settings(&[])?,
+            pinned: Mutex::default(),
+        })
+    }
+
+    fn file(&self, id: &str) -> Option<&PluginFile> {
+        self.loaded.code.get(id).map(|code| code.file())
+    }
+
+    /// Why there is no such step.
+    fn missing(&self, uses: &StepReference) -> CatalogueError {
+        let refused = self.loaded.refused.iter().find(|refused| {
+            refused.path.file_stem().and_then(|stem| stem.to_str()) == Some(&uses.id)
+        });
+        if let Some(refused) = refused {
+            return CatalogueError::Unusable {
+                reference: uses.to_string(),
+                reason: format!("{}: {}", refused.path.display(), refused.reason),
+                code: ErrorCode::Denied,
+            };
+        }
+        if let Some(file) = self.file(&uses.id) {
+            let inspection = &file.inspection;
+            let hint = if inspection.kind == Kind::WorkflowStep {
+                format!("; this host has version {}", inspection.manifest.version)
+            } else {
+                format!("; {} is a {}", uses.id, inspection.kind)
+            };
+            return CatalogueError::NotFound {
+                reference: uses.to_string(),
+                hint,
+            };
+        }
+        let natives = self.natives.list();
+        let known = self
+            .loaded
+            .steps
+            .keys()
+            .map(String::as_str)
+            .chain(natives.iter().map(|info| info.id.as_str()));
+        CatalogueError::NotFound {
+            reference: uses.to_string(),
+            hint: match did_you_mean(&uses.id, known) {
+                hint if hint.is_empty() => {
+                    "; `cofferdam plugin list` shows what there is".to_owned()
+                }
+                hint => hint,
+            },
+        }
+    }
+}
+
+fn unusable(reference: &str, code: ErrorCode) -> impl Fn(String) -> CatalogueError + use<'_> {
+    move |reason| CatalogueError::Unusable {
+        reference: reference.to_owned(),
+        reason,
+        code,
+    }
+}
+
+#[async_trait]
+impl Catalogue for Plugins {
+    fn resolve(&self, uses: &StepReference) -> Result<ResolvedPlugin, CatalogueError> {
+        if let Some(native) = self.natives.resolve(uses) {
+            return native;
+        }
+        let found = self
+            .file(&uses.id)
+            .filter(|file| file.inspection.kind == Kind::WorkflowStep)
+            .filter(|file| {
+                let version = &file.inspection.manifest.version;
+                uses.version.as_ref().is_none_or(|wanted| wanted == version)
+            });
+        let Some(file) = found else {
+            return Err(self.missing(uses));
+        };
+        Ok(ResolvedPlugin {
+            id: uses.id.clone(),
+            version: file.inspection.manifest.version.clone(),
+            digest: file.inspection.digest.clone(),
+            path: Some(file.path.clone()),
+        })
+    }
+
+    async fn step(&self, pinned: &PinnedPlugin) -> Result<Arc<dyn WorkflowStep>, CatalogueError> {
+        if let Some(native) = self.natives.pinned(pinned) {
+            return native;
+        }
+        if let Some(step) = self.loaded.steps.get(&pinned.id)
+            && step.digest() == pinned.digest
+        {
+            return Ok(Arc::clone(step));
+        }
+        let known = |steps: &BTreeMap<_, Arc<dyn WorkflowStep>>| steps.get(&pinned.digest).cloned();
+        if let Some(step) = known(&self.pinned.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(step);
+        }
+        let (runtime, granted) = (Arc::clone(&self.runtime), self.granted.clone());
+        let (path, digest) = (pinned.path.clone(), pinned.digest.clone());
+        // It reads and parses a file of some megabytes.
+        let loaded = tokio::task::spawn_blocking(move || {
+            load_step(&runtime, Path::new(&path), &digest, &granted)
+        })
+        .await
+        .map_err(|error| unusable(&pinned.id, ErrorCode::Other)(error.to_string()))?;
+        let step =
+            loaded.map_err(|error| unusable(&pinned.id, ErrorCode::Denied)(error.to_string()))?;
+        self.pinned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(pinned.digest.clone(), Arc::clone(&step));
+        Ok(step)
+    }
+
+    fn settings(&self, pinned: &PinnedPlugin) -> Result<String, CatalogueError> {
+        let step = match self.natives.pinned(pinned) {
+            Some(native) => Some(native?),
+            None => self
+                .loaded
+                .steps
+                .get(&pinned.id)
+                .filter(|step| step.digest() == pinned.digest)
+                .cloned()
+                .or_else(|| {
+                    let steps = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+                    steps.get(&pinned.digest).cloned()
+                }),
+        };
+        let Some(step) = step else {
+            return Err(unusable(&pinned.id, ErrorCode::Other)(
+                "its settings were asked for before it was loaded".to_owned(),
+            ));
+        };
+        in_force(step.manifest(), &self.settings).map_err(unusable(&pinned.id, ErrorCode::Invalid))
+    }
+
+    fn list(&self) -> Vec<PluginInfo> {
+        let components = self.loaded.code.values().map(|code| {
+            let PluginFile { path, inspection } = code.file();
+            let manifest = &inspection.manifest;
+            let inherent = inspection.kind.inherent_imports();
+            PluginInfo {
+                id: manifest.id.clone(),
+                version: manifest.version.clone(),
+                kind: inspection.kind,
+                digest: inspection.digest.clone(),
+                summary: manifest.summary.clone(),
+                settings: manifest.settings.clone(),
+                capabilities: inspection
+                    .imports
+                    .iter()
+                    .filter(|import| !inherent.contains(&import.as_str()))
+                    .cloned()
+                    .collect(),
+                path: Some(path.clone()),
+                problem: in_force(manifest, &self.settings).err(),
+            }
+        });
+        components.chain(self.natives.list()).collect()
+    }
+}
+
+/// The settings of the configuration over the manifest's defaults, checked.
+fn in_force(manifest: &Manifest, given: &GivenSettings) -> Result<String, String> {
+    let empty = Map::new();
+    manifest
+        .settings(given.get(&manifest.id).unwrap_or(&empty))
+        .map(|settings| settings.to_string())
+        .map_err(|error| error.to_string())
+}

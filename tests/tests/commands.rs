@@ -1,0 +1,458 @@
+//! The same commands, embedded and against a server: the same answers, the same ends.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first thing that is wrong"
+)]
+
+use cofferdam_tests::site::Site;
+use cofferdam_tests::{Ran, read_json, workspace};
+use serde_json::{Map, Value};
+
+/// Two steps that succeed.
+const GREET: &str = r#"name: greet
+inputs:
+  who: {type: string, default: world}
+steps:
+  - id: hello
+    uses: command
+    with: {tool: sh, args: ["-c", "echo hello ${{ inputs.who }}"]}
+  - id: after
+    uses: command
+    needs: [hello]
+    with: {tool: sh, args: ["-c", "true"]}
+outputs: {exit: "${{ steps.hello.outputs.exit }}"}
+"#;
+
+/// A step that waits for approval.
+const GATED: &str = r#"name: gated
+steps:
+  - id: deploy
+    uses: command
+    with: {tool: sh, args: ["-c", "true"]}
+    approval: {message: "look twice"}
+"#;
+
+/// A step that fails.
+const FAILING: &str = r#"name: failing
+steps:
+  - id: fails
+    uses: command
+    with: {tool: sh, args: ["-c", "exit 3"]}
+"#;
+
+/// One command of the table.
+struct Case {
+    args: &'static [&'static str],
+    input: &'static str,
+    code: i32,
+    /// The command's name in the published schemas; errors have their own.
+    schema: &'static str,
+}
+
+const fn case(args: &'static [&'static str], code: i32, schema: &'static str) -> Case {
+    Case {
+        args,
+        input: "",
+        code,
+        schema,
+    }
+}
+
+const TABLE: [Case; 46] = [
+    case(&["runs", "list"], 0, "runs list"),
+    case(&["runs", "show", "last"], 1, "error"),
+    case(&["runs", "show", "run-nothing"], 1, "error"),
+    case(
+        &["workflow", "validate", "greet.yaml"],
+        0,
+        "workflow validate",
+    ),
+    case(&["workflow", "validate", "wrong.yaml"], 1, "error"),
+    case(
+        &["workflow", "validate", "greet.yaml", "-i", "woh=x"],
+        1,
+        "error",
+    ),
+    case(&["workflow", "save", "greet.yaml"], 0, "workflow save"),
+    case(&["workflow", "list"], 0, "workflow list"),
+    case(&["run", "greet", "--dry-run"], 0, "run --dry-run"),
+    case(
+        &["run", "greet", "-i", "who=you", "--label", "a=b"],
+        0,
+        "run",
+    ),
+    case(&["runs", "show", "last"], 0, "runs show"),
+    case(&["runs", "watch", "last"], 0, "runs watch"),
+    case(&["runs", "retry", "last"], 1, "error"),
+    case(&["runs", "logs", "last"], 0, "runs logs"),
+    case(&["run", "nothing"], 1, "error"),
+    case(&["run", "failing.yaml"], 6, "run"),
+    case(&["runs", "watch", "last"], 6, "runs watch"),
+    case(&["runs", "retry", "last"], 6, "runs retry"),
+    case(&["runs", "approve", "last"], 1, "error"),
+    case(&["run", "gated.yaml"], 7, "run"),
+    case(&["runs", "watch", "last", "--no-wait"], 7, "runs watch"),
+    case(&["runs", "approve", "last", "--step", "other"], 1, "error"),
+    case(&["runs", "approve", "last", "--digest", WRONG], 1, "error"),
+    case(
+        &["runs", "approve", "last", "--comment", "fine"],
+        0,
+        "runs approve",
+    ),
+    case(&["run", "gated.yaml", "--no-wait"], 7, "run"),
+    case(
+        &["runs", "reject", "last", "--comment", "no"],
+        6,
+        "runs reject",
+    ),
+    case(&["run", "gated.yaml", "--no-wait"], 7, "run"),
+    case(
+        &["runs", "cancel", "last", "--reason", "changed my mind"],
+        0,
+        "runs cancel",
+    ),
+    case(&["run", "gated.yaml", "--yes"], 0, "run"),
+    case(
+        &["runs", "list", "--state", "succeeded", "--limit", "2"],
+        0,
+        "runs list",
+    ),
+    Case {
+        args: &["secret", "set", "db-password"],
+        input: "hunter2 hunter2\n",
+        code: 0,
+        schema: "secret set",
+    },
+    Case {
+        args: &["secret", "set", "db-password"],
+        input: "",
+        code: 1,
+        schema: "error",
+    },
+    case(&["secret", "list"], 0, "secret list"),
+    case(&["secret", "remove", "db-password"], 0, "secret remove"),
+    case(&["secret", "remove", "db-password"], 1, "error"),
+    case(&["user", "add", "anna", "--role", "read"], 0, "user add"),
+    case(&["user", "add", "anna"], 1, "error"),
+    case(
+        &["user", "role", "anna", "deploy", "--project", "other"],
+        0,
+        "user role",
+    ),
+    case(&["user", "list"], 0, "user list"),
+    case(
+        &[
+            "token",
+            "create",
+            "--user",
+            "anna",
+            "--label",
+            "laptop",
+            "--expires",
+            "30d",
+        ],
+        0,
+        "token create",
+    ),
+    case(&["token", "create", "--user", "nobody"], 1, "error"),
+    case(&["token", "list"], 0, "token list"),
+    case(
+        &[
+            "grant", "create", "anna", "admin", "--for", "2h", "--reason", "incident",
+        ],
+        0,
+        "grant create",
+    ),
+    case(&["grant", "list"], 0, "grant list"),
+    case(&["audit", "--action", "run.start"], 0, "audit"),
+    case(&["user", "remove", "anna"], 0, "user remove"),
+];
+
+const WRONG: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+fn prepare(site: &Site) {
+    site.write("greet.yaml", GREET);
+    site.write("gated.yaml", GATED);
+    site.write("failing.yaml", FAILING);
+    site.write("wrong.yaml", &GREET.replace("needs", "neeeds"));
+}
+
+/// The schemas, by name.
+fn validator(name: &str) -> jsonschema::Validator {
+    let docs = workspace().join("docs");
+    let output = read_json(&docs.join("cli-output.schema.json"));
+    let api = read_json(&docs.join("openapi.json"));
+    let resource = |value| jsonschema::Resource::from_contents(value).unwrap();
+    jsonschema::options()
+        .with_draft(jsonschema::Draft::Draft202012)
+        .with_resource("cofferdam:/cli-output.schema.json", resource(output))
+        .with_resource("cofferdam:/openapi.json", resource(api))
+        .build(&serde_json::json!({
+            "$id": "cofferdam:/check",
+            "$ref": format!("cofferdam:/cli-output.schema.json#/$defs/{}", name.replace(' ', "%20")),
+        }))
+        .unwrap()
+}
+
+/// What a command printed: its answer, or its error.
+fn printed(case: &Case, ran: &Ran) -> Value {
+    let text = if case.schema == "error" {
+        // Whatever else is said comes before.
+        ran.stderr.lines().last().unwrap_or_default()
+    } else {
+        &ran.stdout
+    };
+    let value = serde_json::from_str(text)
+        .unwrap_or_else(|error| panic!("{:?}: {error}\n{ran:?}", case.args));
+    if let Err(error) = validator(case.schema).validate(&value) {
+        panic!(
+            "{:?}: {error} at {}\n{value:#}",
+            case.args, error.instance_path
+        );
+    }
+    value
+}
+
+/// The value without what is another at every run: ids, times, the folder, who asked how.
+fn normal(value: Value, folder: &str) -> Value {
+    match value {
+        Value::Object(members) => Value::Object(
+            members
+                .into_iter()
+                .map(|(name, value)| {
+                    let value = match name.as_str() {
+                        "id" if value.is_number() => Value::from(0),
+                        "via" | "address" | "secret" | "succeeded_event" => Value::Null,
+                        _ => normal(value, folder),
+                    };
+                    (name, value)
+                })
+                .collect::<Map<_, _>>(),
+        ),
+        Value::Array(items) => Value::Array(
+            items
+                .into_iter()
+                // A server makes the first admin, an embedded host needs none.
+                .filter(|item| item["name"] != "admin" && item["label"] != "first start")
+                .map(|item| normal(item, folder))
+                .collect(),
+        ),
+        Value::String(text) => Value::String(without_ids(&text.replace(folder, "FOLDER"))),
+        other => other,
+    }
+}
+
+fn without_ids(text: &str) -> String {
+    let is_time = text.len() >= 20 && text.ends_with('Z') && text.get(10..11) == Some("T");
+    if is_time {
+        return "TIME".to_owned();
+    }
+    let mut text = text.to_owned();
+    for prefix in ["run-", "tok-", "grt-"] {
+        let mut from = 0;
+        while let Some(at) = text.get(from..).and_then(|rest| rest.find(prefix)) {
+            let begin = from + at + prefix.len();
+            let length = text[begin..]
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric())
+                .count();
+            if length == 26 {
+                text.replace_range(begin..begin + length, "ID");
+            }
+            from = begin;
+        }
+    }
+    text
+}
+
+fn outcome(site: &Site, case: &Case) -> Value {
+    let mut args = case.args.to_vec();
+    args.extend(["--output", "json"]);
+    let ran = site.run_with(&args, case.input);
+    assert_eq!(
+        ran.code,
+        Some(case.code),
+        "{:?}\n{}\n{}",
+        case.args,
+        ran.stdout,
+        ran.stderr
+    );
+    assert!(!ran.stdout.contains("hunter2") && !ran.stderr.contains("hunter2"));
+    normal(printed(case, &ran), site.folder().to_str().unwrap())
+}
+
+#[test]
+fn every_command_is_the_same_embedded_and_against_a_server() {
+    let (embedded, served) = (Site::embedded(), Site::served());
+    prepare(&embedded);
+    prepare(&served);
+    for case in &TABLE {
+        let (here, there) = (outcome(&embedded, case), outcome(&served, case));
+        assert_eq!(here, there, "{:?}: embedded left, server right", case.args);
+    }
+}
+
+#[test]
+fn people_read_text_and_secrets_are_never_echoed() {
+    let site = Site::embedded();
+    prepare(&site);
+    let ran = site.run(&["run", "greet.yaml"]).code(0);
+    assert!(ran.stdout.contains("succeeded"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("output exit = 0"), "{}", ran.stdout);
+    ran.says(&["hello: started", "hello: succeeded", "after: succeeded"]);
+    assert!(
+        !ran.stderr.contains('\u{1b}'),
+        "a pipe gets plain lines: {}",
+        ran.stderr
+    );
+
+    let ran = site.run(&["run", "failing.yaml"]).code(6);
+    ran.says(&["fails: failed", "error: the run run-", "runs retry"]);
+    let ran = site.run(&["run", "gated.yaml"]).code(7);
+    ran.says(&["deploy: waits for approval", "runs approve"]);
+    let shown = site.run(&["runs", "show", "last"]).code(0).stdout;
+    for words in ["deploy waits for approval", "look twice", "digest "] {
+        assert!(shown.contains(words), "{words} in {shown}");
+    }
+
+    let ran = site
+        .run_with(&["secret", "set", "canary"], "canary-3b1d\n")
+        .code(0);
+    assert!(
+        !ran.stdout.contains("3b1d") && !ran.stderr.contains("3b1d"),
+        "{ran:?}"
+    );
+    let database = std::fs::read(site.path("state/cofferdam.db")).unwrap();
+    assert!(!database.windows(11).any(|bytes| bytes == b"canary-3b1d"));
+}
+
+#[test]
+fn a_server_that_is_away_or_says_no_has_its_own_exit_codes() {
+    let mut site = Site::served();
+    let wrong = |site: &Site| {
+        let mut command = site.command(&["runs", "list"]);
+        command.env("COFFERDAM_TOKEN", "cof_nothing_nothing");
+        cofferdam_tests::run(&mut command)
+    };
+    wrong(&site).code(11).says(&["error: "]);
+    let none = {
+        let mut command = site.command(&["runs", "list", "--output", "json"]);
+        command.env_remove("COFFERDAM_TOKEN");
+        cofferdam_tests::run(&mut command).code(11)
+    };
+    let problem: Value = serde_json::from_str(none.stderr.trim()).unwrap();
+    assert_eq!(problem["status"], 401);
+    assert_eq!(problem["exit_code"], 11);
+
+    let url = site.server().0.to_owned();
+    assert_eq!(
+        site.stop(),
+        Some(0),
+        "a host that is asked to end ends well"
+    );
+    let mut command = site.local(&["runs", "list"]);
+    command
+        .env_remove("COFFERDAM_STATE")
+        .env("COFFERDAM_SERVER", url);
+    let ran = cofferdam_tests::run(&mut command).code(10);
+    ran.says(&["cannot reach the server", "COFFERDAM_SERVER"]);
+}
+
+#[test]
+fn commands_beside_a_host_are_its_clients() {
+    let site = Site::served();
+    prepare(&site);
+    let ran = cofferdam_tests::run(&mut site.local(&["run", "greet.yaml", "--output", "json"]));
+    let run = ran.code(0).json()["run"]["id"].clone();
+    let there = site
+        .run(&["runs", "show", run.as_str().unwrap(), "--output", "json"])
+        .code(0)
+        .json();
+    assert_eq!(there["run"]["state"], "succeeded");
+    let ran = cofferdam_tests::run(&mut site.local(&["serve", "--listen", "127.0.0.1:0"]));
+    ran.code(1).says(&["another host has this state folder"]);
+}
+
+#[test]
+fn a_run_goes_on_with_the_next_host() {
+    let mut site = Site::served();
+    prepare(&site);
+    site.write(
+        "slow.yaml",
+        "name: slow\nsteps:\n  - id: waits\n    uses: command\n    with: {tool: sh, args: [\"-c\", \"while [ ! -e FOLDER/go ]; do sleep 0.1; done\"]}\n"
+            .replace("FOLDER", site.folder().to_str().unwrap())
+            .as_str(),
+    );
+    let ran = site
+        .run(&["run", "slow.yaml", "--detach", "--output", "json"])
+        .code(0);
+    let run = ran.json()["run"]["id"].as_str().unwrap().to_owned();
+    site.kill();
+    site.start();
+    site.write("go", "");
+    let ended = site
+        .run(&["runs", "watch", &run, "--output", "json"])
+        .code(0)
+        .json();
+    assert_eq!(ended["run"]["state"], "succeeded", "{ended:#}");
+    assert!(
+        ended["steps"][0]["attempt"].as_u64().unwrap() <= 2,
+        "{ended:#}"
+    );
+}
+
+#[test]
+fn logs_can_be_followed_in_a_pipe() {
+    let site = Site::served();
+    prepare(&site);
+    let ran = site
+        .run(&["run", "greet.yaml", "--output", "json", "--detach"])
+        .code(0);
+    let run = ran.json()["run"]["id"].as_str().unwrap().to_owned();
+    let followed = site
+        .run(&["runs", "logs", &run, "--follow", "--output", "json"])
+        .code(0);
+    let all = site
+        .run(&["runs", "logs", &run, "--output", "json"])
+        .code(0)
+        .json();
+    let lines: Vec<Value> = followed
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(Value::from(lines), all);
+}
+
+#[test]
+fn a_backup_comes_back() {
+    let site = Site::embedded();
+    prepare(&site);
+    let _ = site.run(&["run", "greet.yaml"]).code(0);
+    let case = Case {
+        args: &["backup", "copy.db"],
+        input: "",
+        code: 0,
+        schema: "backup",
+    };
+    outcome(&site, &case);
+    let _ = site.run(&["run", "greet.yaml"]).code(0);
+    site.run(&["restore", "copy.db"])
+        .code(1)
+        .says(&["--replace"]);
+    let case = Case {
+        args: &["restore", "copy.db", "--replace"],
+        input: "",
+        code: 0,
+        schema: "restore",
+    };
+    outcome(&site, &case);
+    let runs = site
+        .run(&["runs", "list", "--output", "json"])
+        .code(0)
+        .json();
+    assert_eq!(runs["items"].as_array().unwrap().len(), 1, "{runs:#}");
+}
