@@ -7,11 +7,13 @@ use super::driver::looking;
 use super::engine::{Engine, workflow_digest};
 use super::error::RunError;
 use super::expression::Scope;
+use super::looking::GivenFiles;
 use super::request::{PlannedStep, RunView, StartRun, WorkflowPlan, WorkflowSource};
 use super::workflow::{CompiledStep, CompiledWorkflow, InputType, input};
 use crate::catalogue::ResolvedPlugin;
 use crate::identity::Actor;
-use cofferdam_contract::kinds::Call;
+use cofferdam_contract::kinds::{Call, StepServices};
+use cofferdam_contract::services::Artifacts;
 use cofferdam_store::{NewArtifact, NewPin, NewRun, NewStep, PinnedPlugin, Role, new_run_id};
 use serde_json::{Map, Value, json};
 use std::sync::{Arc, Mutex};
@@ -221,6 +223,7 @@ impl Runs {
         pins: &[NewPin],
     ) -> Result<(), RunError> {
         let scope = Scope::new(&prepared.inputs);
+        let files: Arc<dyn Artifacts> = Arc::new(GivenFiles(prepared.files.clone()));
         for (step, plugin) in prepared.workflow.steps.iter().zip(&prepared.plugins) {
             // What is skipped is given nothing.
             if step.is_dynamic || step.condition.is_some() {
@@ -230,7 +233,9 @@ impl Runs {
                 .iter()
                 .find(|pin| pin.id == plugin.id && pin.digest == plugin.digest);
             if let Some(pin) = pin {
-                self.validate_step(run, project, step, pin, &scope).await?;
+                let services = looking(Arc::clone(&files));
+                self.validate_step((run, project), step, pin, &scope, services)
+                    .await?;
             }
         }
         Ok(())
@@ -238,11 +243,11 @@ impl Runs {
 
     async fn validate_step(
         &self,
-        run: &str,
-        project: &str,
+        (run, project): (&str, &str),
         step: &CompiledStep,
         pin: &NewPin,
         scope: &Scope,
+        services: StepServices,
     ) -> Result<(), RunError> {
         let engine = &self.engine;
         let refuse = |error| RunError::Plugin {
@@ -273,7 +278,7 @@ impl Runs {
         };
         let call = Call {
             context: Arc::new(StepContext {
-                name: name.clone(),
+                name,
                 stop: StopSignal::default(),
                 // A run that is not there has no log.
                 logs: super::log::queue().0,
@@ -284,7 +289,7 @@ impl Runs {
             settings,
         };
         plugin
-            .validate(call, looking(engine, &name), &input.to_string())
+            .validate(call, services, &input.to_string())
             .await
             .map_err(|error| RunError::Step {
                 step: step.id.clone(),

@@ -50,6 +50,8 @@ pub struct Script {
     pub invalid: bool,
     /// Waits until the diary's gate is open.
     pub gate: bool,
+    /// An artifact that has to be there.
+    pub file: Option<String>,
     /// Takes no part in anything.
     pub note: Value,
 }
@@ -146,6 +148,16 @@ impl WorkflowStep for ScriptedStep {
         assert_eq!(refused.unwrap_err().code, ErrorCode::Denied);
         let script: Result<Script, _> = serde_json::from_str(input);
         match script {
+            Ok(Script {
+                file: Some(file), ..
+            }) => {
+                let path = services.artifacts.path(&file).await;
+                let path = path.map_err(|error| failed("validate", error))?;
+                assert!(path.is_file());
+                let refused = services.artifacts.add(&path, "x").await;
+                assert_eq!(refused.unwrap_err().code, ErrorCode::Denied);
+                Ok(())
+            }
             Ok(script) if !script.invalid => Ok(()),
             Ok(_) => Err(failed("validate", Error::invalid("the input says so"))),
             Err(error) => Err(failed("validate", Error::invalid(error.to_string()))),

@@ -100,7 +100,7 @@ async fn files_are_artifacts_and_not_paths() {
     let workflow = "
 name: files
 inputs: { disk: { type: file, required: true } }
-steps: [{ id: a, uses: scripted, with: { out: { disk: '${{ inputs.disk }}' } } }]
+steps: [{ id: a, uses: scripted, with: { file: '${{ inputs.disk }}', out: { disk: '${{ inputs.disk }}' } } }]
 outputs: { disk: '${{ steps.a.outputs.disk }}' }
 ";
     let view = host.run(workflow, json!({"disk": file})).await;

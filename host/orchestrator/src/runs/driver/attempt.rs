@@ -5,7 +5,7 @@ use crate::runs::approval::{digest, plan_value};
 use crate::runs::artifact::StepArtifacts;
 use crate::runs::context::{StepContext, StepName, StopSignal};
 use crate::runs::engine::Engine;
-use crate::runs::looking::Looking;
+use crate::runs::looking::{Looking, LookingArtifacts};
 use crate::runs::operation::{Ledger, StepOperations};
 use crate::runs::problem::{code_name, of_call, problem};
 use crate::runs::secret::GrantedSecrets;
@@ -13,6 +13,7 @@ use crate::runs::workflow::{Approval, CompiledStep};
 use crate::tool::{Denied, ToolRunner};
 use cofferdam_contract::failure::CallError;
 use cofferdam_contract::kinds::{Call, MOST_STEP_JSON, StepServices, WorkflowStep};
+use cofferdam_contract::services::Artifacts;
 use cofferdam_contract::types::ErrorCode;
 use cofferdam_store::{OperationState, PinnedPlugin, Problem};
 use serde_json::Value;
@@ -177,7 +178,7 @@ impl Caller {
         let ledgers = Ledgers::default();
         let services = match work.kind {
             WorkKind::Execute | WorkKind::Compensate => self.services(&name, &ledgers),
-            WorkKind::Plan | WorkKind::StopPrograms => looking(&self.engine, &name),
+            WorkKind::Plan | WorkKind::StopPrograms => looking(artifacts(&self.engine, &name)),
         };
         let calling = self.calling(step.as_ref(), call, services, &name, &work);
         let began = Instant::now();
@@ -277,7 +278,7 @@ impl Caller {
         work: &Work,
     ) -> Result<Ended, CallError> {
         if work.validate {
-            let looking = looking(&self.engine, name);
+            let looking = looking(artifacts(&self.engine, name));
             step.validate(call.clone(), looking, &work.input).await?;
         }
         match work.kind {
@@ -423,12 +424,12 @@ fn artifacts(engine: &Arc<Engine>, name: &StepName) -> Arc<StepArtifacts> {
 }
 
 /// What a call is given that may have no effect.
-pub(in crate::runs) fn looking(engine: &Arc<Engine>, name: &StepName) -> StepServices {
+pub(in crate::runs) fn looking(artifacts: Arc<dyn Artifacts>) -> StepServices {
     StepServices {
         tools: Arc::new(Denied),
         secrets: Arc::new(Looking),
         operations: Arc::new(Looking),
-        artifacts: artifacts(engine, name),
+        artifacts: Arc::new(LookingArtifacts(artifacts)),
     }
 }
 

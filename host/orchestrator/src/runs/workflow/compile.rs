@@ -9,7 +9,7 @@ use crate::runs::expression::{Expression, Names, Template};
 use crate::runs::graph::Graph;
 use crate::runs::nearest::did_you_mean;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 /// The most steps that a workflow may have.
@@ -26,6 +26,7 @@ pub struct CompiledWorkflow {
     pub graph: Graph,
     /// What the run gives back.
     pub outputs: Vec<(String, Template)>,
+    indices: HashMap<String, usize>,
 }
 
 /// One step.
@@ -75,7 +76,7 @@ impl CompiledWorkflow {
 
     /// The index of a step.
     pub fn index(&self, id: &str) -> Option<usize> {
-        self.steps.iter().position(|step| step.id == id)
+        self.indices.get(id).copied()
     }
 }
 
@@ -203,6 +204,11 @@ impl Checker {
         }
         match Graph::new(needs) {
             Ok(graph) => Some(CompiledWorkflow {
+                indices: steps
+                    .iter()
+                    .enumerate()
+                    .map(|(index, step)| (step.id.clone(), index))
+                    .collect(),
                 steps,
                 graph,
                 outputs,
@@ -268,7 +274,7 @@ impl Checker {
         &mut self,
         step: &super::file::StepDefinition,
         names: &Names<'_>,
-    ) -> Option<(CompiledStep, std::collections::BTreeSet<String>)> {
+    ) -> Option<(CompiledStep, BTreeSet<String>)> {
         let before = self.flaws.len();
         let id = step.id.value.as_str();
         let uses = match step.uses.parse::<StepReference>() {
