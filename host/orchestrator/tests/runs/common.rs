@@ -5,7 +5,9 @@ use cofferdam_contract::failure::{CallError, Callee};
 use cofferdam_contract::kinds::{Call, Kind, Plugin, StepServices, WorkflowStep};
 use cofferdam_contract::manifest::Manifest;
 use cofferdam_contract::services::Begun;
-use cofferdam_contract::types::{Error, ErrorCode, Level, PlannedChange, StepPlan};
+use cofferdam_contract::types::{
+    Error, ErrorCode, Level, PlannedChange, StepPlan, ToolArgument, ToolRequest,
+};
 use cofferdam_orchestrator::catalogue::{
     Catalogue, CatalogueError, NativeSteps, PluginInfo, ResolvedPlugin, StepReference,
 };
@@ -52,6 +54,8 @@ pub struct Script {
     pub gate: bool,
     /// An artifact that has to be there.
     pub file: Option<String>,
+    /// A shell script, run by the granted program `sh`.
+    pub sh: Option<String>,
     /// Takes no part in anything.
     pub note: Value,
 }
@@ -211,6 +215,20 @@ impl WorkflowStep for ScriptedStep {
                 return Err(refuse(Error::invalid(format!("{value} is wrong"))));
             }
         }
+        if let Some(text) = &script.sh {
+            let request = ToolRequest {
+                operation: "sh".to_owned(),
+                program: "sh".to_owned(),
+                arguments: ["-c", text]
+                    .map(|argument| ToolArgument::Text(argument.to_owned()))
+                    .to_vec(),
+                stop_when: Vec::new(),
+                timeout_ms: 600_000,
+            };
+            let outcome = services.tools.run(request).await.map_err(refuse)?;
+            out["exit"] = json!(outcome.exit);
+            out["tail"] = json!(outcome.tail);
+        }
         if let Some(name) = &script.operation {
             match services
                 .operations
@@ -351,6 +369,12 @@ impl Host {
             state: state.to_owned(),
             _folder: None,
         }
+    }
+
+    /// Shuts the host down, with its programs going on, and gives what is left of it.
+    pub async fn left(self) -> (Option<tempfile::TempDir>, PathBuf, Arc<Diary>) {
+        self.orchestrator.shutdown().await;
+        (self._folder, self.state, self.diary)
     }
 
     /// Shuts the host down, changes what it left, and starts another over the same folder.

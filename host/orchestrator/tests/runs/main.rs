@@ -15,6 +15,7 @@ mod graph;
 mod kill;
 mod many;
 mod parked;
+mod programs;
 mod retry;
 mod secrets;
 mod start;
