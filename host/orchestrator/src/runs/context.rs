@@ -14,19 +14,51 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Progress is told at most this often for each step.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
-/// Tells a call that it is to end. Clones are the same signal.
+/// Tells calls that they are to end. Clones are the same signal.
 #[derive(Debug, Clone, Default)]
-pub struct StopSignal(Arc<AtomicBool>);
+pub struct StopSignal(Arc<Flag>);
+
+#[derive(Debug, Default)]
+struct Flag {
+    stopped: AtomicBool,
+    parent: Option<StopSignal>,
+}
 
 impl StopSignal {
+    /// A signal of its own that this one stops too.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self(Arc::new(Flag {
+            stopped: AtomicBool::new(false),
+            parent: Some(self.clone()),
+        }))
+    }
+
     /// From now on calls are cancelled.
     pub fn stop(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.stopped.store(true, Ordering::SeqCst);
     }
 
     /// Whether calls are cancelled.
     pub fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.stopped.load(Ordering::SeqCst)
+            || self.0.parent.as_ref().is_some_and(Self::is_stopped)
+    }
+
+    /// Stops when what is returned is dropped: a call that is over, for whatever reason, is
+    /// cancelled for all that it left behind on other threads.
+    pub fn on_drop(&self) -> StopOnDrop {
+        StopOnDrop(self.clone())
+    }
+}
+
+/// See [`StopSignal::on_drop`].
+#[derive(Debug)]
+pub struct StopOnDrop(StopSignal);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Script {
     pub file: Option<String>,
     /// A shell script, run by the granted program `sh`.
     pub sh: Option<String>,
+    /// Works on a thread of its own until it is told to stop.
+    pub thread: bool,
     /// Takes no part in anything.
     pub note: Value,
 }
@@ -200,6 +202,16 @@ impl WorkflowStep for ScriptedStep {
         assert!(!script.panic, "the script says so");
         let before = self.diary.count(&format!("execute {}", script.name));
         call.context.progress("scripted", 0, 1, "things");
+        if script.thread {
+            let (diary, context) = (Arc::clone(&self.diary), Arc::clone(&call.context));
+            let name = script.name.clone();
+            std::thread::spawn(move || {
+                while !context.cancelled() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                diary.write(format!("told {name}"));
+            });
+        }
         let mut out = script.out.clone().unwrap_or_else(|| json!({}));
         if let Some(name) = &script.secret {
             let value = services.secrets.get(name).await.map_err(refuse)?;

@@ -49,7 +49,7 @@ name: slow
 steps:
   - id: a
     uses: scripted
-    with: { name: a, sleep-ms: 60000 }
+    with: { name: a, sleep-ms: 60000, thread: true }
     timeout: 30ms
     retry: { attempts: 2, delay: 1ms }
 ";
@@ -61,6 +61,9 @@ steps:
     assert_eq!(step(&view, "a").attempt, 2);
     assert_eq!(host.diary.count("execute a"), 2);
     assert_eq!(host.diary.count("done a"), 0);
+    // What an attempt left on other threads is told too.
+    host.until(&view.run.id, |_| host.diary.count("told a") == 2)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -164,10 +164,12 @@ impl Caller {
             project: Arc::clone(&self.facts.project),
             step: self.step.as_str().into(),
         };
+        let stop = self.stop.child();
+        let over = stop.on_drop();
         let call = Call {
             context: Arc::new(StepContext {
                 name: name.clone(),
-                stop: self.stop.clone(),
+                stop,
                 logs: self.engine.logs.clone(),
                 publisher: Arc::clone(&self.engine.publisher),
                 redactor: redactor.clone(),
