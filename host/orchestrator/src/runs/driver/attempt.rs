@@ -191,6 +191,7 @@ impl Caller {
                 Ok(ended) => ended,
                 Err(_) => {
                     self.count(work.kind, "timeout", began.elapsed());
+                    drop(over);
                     self.settle_programs(&ledgers).await;
                     return Ended::Failed(problem(
                         ErrorCode::Timeout,
