@@ -18,6 +18,7 @@ pub mod users;
 pub mod whoami;
 pub mod workflows;
 
+use crate::problem::Problem;
 use cofferdam_store::Time;
 use std::time::Duration;
 
@@ -27,4 +28,17 @@ pub const DEFAULT_PROJECT: &str = "default";
 /// The time that is `seconds` from now.
 pub fn expiry(seconds: u64) -> Time {
     Time::now().plus(Duration::from_secs(seconds))
+}
+
+/// The longest comment or reason, characters.
+const LONGEST_REMARK: usize = 4096;
+
+/// Refuses a comment or reason that is too long to be read.
+pub fn check_remark(what: &str, text: Option<&str>) -> Result<(), Problem> {
+    if text.is_some_and(|text| text.chars().count() > LONGEST_REMARK) {
+        return Err(Problem::invalid(format!(
+            "the {what} has more than {LONGEST_REMARK} characters"
+        )));
+    }
+    Ok(())
 }

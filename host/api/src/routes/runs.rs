@@ -9,7 +9,7 @@ use crate::idempotency::Claimed;
 use crate::moment::Moment;
 use crate::paging::page_request;
 use crate::problem::Problem;
-use crate::routes::DEFAULT_PROJECT;
+use crate::routes::{DEFAULT_PROJECT, check_remark};
 use crate::serve::Closing;
 use crate::state::ApiState;
 use axum::Extension;
@@ -313,6 +313,9 @@ async fn run_logs(
         contains: query.contains,
     };
     let after = query.after.unwrap_or(0);
+    if after < 0 {
+        return Err(Problem::bad_request("after must not be negative"));
+    }
     readable_run(&state, &actor, &run)?;
     let runs = &state.orchestrator.runs;
     let items = runs.logs(&run, after, &filter, limit)?;
@@ -377,6 +380,7 @@ async fn approve_run(
     } = request;
     readable_run(&state, &actor, &run)?;
     let runs = &state.orchestrator.runs;
+    check_remark("comment", comment.as_deref())?;
     let approved = runs.approve(&actor, &run, &step, &digest, comment.as_deref());
     Ok(Json(approved.await?))
 }
@@ -404,6 +408,7 @@ async fn reject_run(
     } = request;
     readable_run(&state, &actor, &run)?;
     let runs = &state.orchestrator.runs;
+    check_remark("comment", comment.as_deref())?;
     let rejected = runs.reject(&actor, &run, &step, &digest, comment.as_deref());
     Ok(Json(rejected.await?))
 }
@@ -436,6 +441,7 @@ async fn cancel_run(
 ) -> Result<Json<RunDetail>, Problem> {
     readable_run(&state, &actor, &run)?;
     let runs = &state.orchestrator.runs;
+    check_remark("reason", request.reason.as_deref())?;
     let cancelled = runs.cancel(&actor, &run, request.reason.as_deref());
     Ok(Json(cancelled.await?))
 }

@@ -1,5 +1,13 @@
 //! The API over real runs with native steps.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests stop at the first thing that is not as it should be"
+)]
+
 mod document;
 mod events;
 mod fuzz;

@@ -96,6 +96,35 @@ async fn each_kind_of_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_document_forbids_is_refused() {
+    let host = Host::new().await;
+    let run = host.start("default", crate::support::GATED).await;
+    host.wait(&run, "waiting-approval").await;
+    let path = |what: &str| format!("/api/v1/runs/{run}/{what}");
+    let answer = host.local("GET", &path("logs?after=-1"), None).await;
+    check(&answer, 400, "invalid");
+    let long = "x".repeat(4097);
+    for (what, body) in [
+        (
+            "approve",
+            json!({"step": "gate", "digest": "0".repeat(64), "comment": long}),
+        ),
+        (
+            "reject",
+            json!({"step": "gate", "digest": "0".repeat(64), "comment": long}),
+        ),
+        ("cancel", json!({"reason": long})),
+    ] {
+        let answer = host.local("POST", &path(what), Some(body)).await;
+        check(&answer, 422, "invalid");
+    }
+    let stale = json!({"step": "gate", "digest": "0".repeat(64)});
+    let answer = host.local("POST", &path("approve"), Some(stale)).await;
+    check(&answer, 409, "conflict");
+    host.wait(&run, "waiting-approval").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_not_json_is_400_and_says_where() {
     let host = Host::new().await;
     let token = host
