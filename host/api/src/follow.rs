@@ -123,6 +123,8 @@ pub struct Follower {
     selection: Selection,
     /// The project of the run that is followed.
     run_project: Option<String>,
+    /// What is worth reading the store for, whether the caller may see it or not.
+    wanted: EventFilter,
     position: Position,
     notices: Receiver<Notice>,
     ready: VecDeque<Item>,
@@ -144,11 +146,17 @@ impl Follower {
             Some(run) => Some(readable_run(&state, &caller.0, run)?.project),
             None => None,
         };
+        let wanted = EventFilter {
+            run: selection.run.clone(),
+            projects: selection.project.clone().map(|project| vec![project]),
+            kinds: selection.kinds.clone(),
+        };
         let follower = Self {
             state,
             caller,
             selection,
             run_project,
+            wanted,
             position,
             notices,
             ready: VecDeque::new(),
@@ -199,7 +207,7 @@ impl Follower {
     fn take(&mut self, notice: Notice) {
         match notice {
             Notice::Event(event) => {
-                self.behind |= event.id > self.position.event && self.wants(&event);
+                self.behind |= event.id > self.position.event && self.wanted.fits(&event);
             }
             Notice::Log(line) => {
                 self.behind |= self.selection.logs
@@ -229,17 +237,6 @@ impl Follower {
         }
     }
 
-    /// A first look that saves reading the store for what is not wanted.
-    fn wants(&self, event: &Event) -> bool {
-        let selection = &self.selection;
-        EventFilter {
-            run: selection.run.clone(),
-            projects: selection.project.clone().map(|project| vec![project]),
-            kinds: selection.kinds.clone(),
-        }
-        .fits(event)
-    }
-
     /// The projects that are to be shown, as the store's filters have them. An error where
     /// the caller may not see the run any more, or its token counts no more.
     fn visible(&self) -> Result<Option<Vec<String>>, Problem> {
@@ -254,9 +251,8 @@ impl Follower {
     /// Reads one batch. The batch is short where the store holds nothing more.
     fn read(&mut self) -> Result<(), Problem> {
         let filter = EventFilter {
-            run: self.selection.run.clone(),
             projects: self.visible()?,
-            kinds: self.selection.kinds.clone(),
+            ..self.wanted.clone()
         };
         let runs = &self.state.orchestrator.runs;
         let events = runs.events(self.position.event, &filter, BATCH)?;

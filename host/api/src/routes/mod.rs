@@ -2,7 +2,8 @@
 //! (`x-cofferdam-role`) and where (`x-cofferdam-scope`); the tests hold every route to it.
 //!
 //! Scopes: `project` that of the thing (404 for who may not read it), `host` all projects,
-//! `any-project` at least one, `list` shows what one may see, `own` what is the caller's.
+//! `any-project` at least one, `list` shows what one may see, `own` what is the caller's,
+//! `shown` what the caller is shown in a list (404 for the rest).
 
 pub mod approvals;
 pub mod audit;

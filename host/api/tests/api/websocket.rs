@@ -184,3 +184,41 @@ async fn a_revoked_token_closes() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_answers_no_ping_is_dropped() {
+    let host = Host::with(ApiOptions {
+        heartbeat: Duration::from_millis(50),
+        websocket_idle: Duration::from_millis(300),
+        ..ApiOptions::default()
+    })
+    .await;
+    let token = host.user("anna", &[("default", Role::Read)]).await;
+    let served = host.serve_plain().await;
+    // This client answers pings only while it is asked for the next message.
+    let mut dead = connect(&served, Some(&token)).await.unwrap();
+    let mut alive = connect(&served, Some(&token)).await.unwrap();
+    let listening = tokio::time::timeout(Duration::from_secs(2), hear(&mut alive));
+    assert!(listening.await.is_err(), "one that answers stays");
+    // Its late pongs may find the connection gone before the close frame is read.
+    let ended = tokio::time::timeout(Duration::from_secs(30), async {
+        while let Some(Ok(message)) = dead.next().await {
+            assert!(!matches!(message, Message::Text(_)), "{message:?}");
+        }
+    });
+    ended.await.expect("the connection ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutdown_says_so() {
+    let host = Host::new().await;
+    let token = host.user("anna", &[("default", Role::Read)]).await;
+    let mut served = host.serve_plain().await;
+    let mut socket = connect(&served, Some(&token)).await.unwrap();
+    say(&mut socket, json!({"type": "subscribe"})).await;
+    assert_eq!(hear(&mut socket).await.unwrap()["type"], "subscribed");
+    served.stop();
+    assert_eq!(hear(&mut socket).await, Err(1001));
+    drop(socket);
+    served.task.await.unwrap().unwrap();
+}
