@@ -80,6 +80,14 @@ impl Site {
     /// # Panics
     /// If it does not listen in time.
     pub fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// As [`Site::start`], with more arguments for `serve`.
+    ///
+    /// # Panics
+    /// If it does not listen in time.
+    pub fn start_with(&mut self, more: &[&str]) {
         let address = self.path("address");
         fs::remove_file(&address).ok();
         let log = fs::File::create(self.path("server.log")).unwrap();
@@ -87,6 +95,7 @@ impl Site {
         let process = self
             .local(&["serve", "--listen", "127.0.0.1:0", "--file-root", &root])
             .args(["--address-file", "address", "--first-token-file", "token"])
+            .args(more)
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()

@@ -456,3 +456,83 @@ fn a_backup_comes_back() {
         .json();
     assert_eq!(runs["items"].as_array().unwrap().len(), 1, "{runs:#}");
 }
+
+/// A run that goes on until the file `go` is there, as a command of its own.
+fn waiting(site: &Site) -> std::process::Child {
+    let go = site.path("go");
+    let text = format!(
+        "name: slow\nsteps:\n  - id: waits\n    uses: command\n    with: {{tool: sh, args: [\"-c\", \"while [ ! -e {} ]; do sleep 0.1; done\"]}}\n",
+        go.display()
+    );
+    site.write("slow.yaml", &text);
+    let child = site
+        .command(&["run", "slow.yaml"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let begun = std::time::Instant::now();
+    loop {
+        let ran = site.run(&["runs", "show", "last", "--output", "json"]);
+        if ran.code == Some(0) && ran.json()["steps"][0]["state"] == "running" {
+            return child;
+        }
+        assert!(begun.elapsed().as_secs() < 120, "the step does not begin");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+fn signal(child: &std::process::Child, signal: rustix::process::Signal) {
+    let id = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(id, signal).unwrap();
+}
+
+#[test]
+fn an_interrupt_cancels_the_run_and_says_so() {
+    for site in [Site::embedded(), Site::served()] {
+        let child = waiting(&site);
+        signal(&child, rustix::process::Signal::INT);
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(130), "{said}");
+        assert!(said.contains("cancelling; once more to leave"), "{said}");
+        let shown = site
+            .run(&["runs", "show", "last", "--output", "json"])
+            .code(0)
+            .json();
+        assert_eq!(shown["run"]["state"], "cancelled", "{shown:#}");
+    }
+}
+
+#[test]
+fn a_terminated_command_leaves_a_run_that_goes_on_later() {
+    let site = Site::embedded();
+    let child = waiting(&site);
+    signal(&child, rustix::process::Signal::TERM);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("runs watch"), "{said}");
+    site.write("go", "");
+    let ended = site
+        .run(&["runs", "watch", "last", "--output", "json"])
+        .code(0)
+        .json();
+    assert_eq!(ended["run"]["state"], "succeeded", "{ended:#}");
+}
+
+#[test]
+fn a_server_with_a_certificate_is_trusted_where_it_is_named() {
+    let names = vec!["127.0.0.1".to_owned()];
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(names).unwrap();
+    let mut site = Site::embedded();
+    site.write("cert.pem", &cert.pem());
+    site.write("key.pem", &signing_key.serialize_pem());
+    let ran = site.run(&["serve", "--listen", "0.0.0.0:0"]).code(1);
+    ran.says(&["configure a certificate"]);
+    site.start_with(&["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
+    assert!(site.server().0.starts_with("https://"));
+    site.run(&["runs", "list"]).code(10).says(&["certificate"]);
+    let _ = site.run(&["runs", "list", "--ca", "cert.pem"]).code(0);
+}

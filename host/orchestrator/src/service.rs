@@ -188,6 +188,13 @@ impl Orchestrator {
     /// Ends the host's work: no attempt begins, those going on have a moment to end, and
     /// all runs are left so that the next host goes on with them.
     pub async fn shutdown(&self) {
+        // Where no engine was started nobody writes log lines, and none is waited for.
+        drop(
+            self.writer
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
         self.engine.leave().await;
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {

@@ -87,17 +87,24 @@ impl Client {
         after: Option<&str>,
         logs: bool,
     ) -> Result<Events, ClientError> {
-        let ask = Ask::get(path(&["runs", run, "events"]))
-            .with("after", after)
-            .with("logs", logs.then_some(true))
-            .with("progress", Some(true));
+        let ask = events(run, after, logs).with("progress", Some(true));
+        Ok(Events::new(self.stream(ask).await?))
+    }
+
+    /// What has happened in a run so far, beginning after `after`.
+    pub async fn past_events(
+        &self,
+        run: &str,
+        after: Option<&str>,
+        logs: bool,
+    ) -> Result<Events, ClientError> {
+        let ask = events(run, after, logs).with("follow", Some(false));
         Ok(Events::new(self.stream(ask).await?))
     }
 
     /// The id of the last thing that happened in a run so far.
     pub async fn last_event(&self, run: &str) -> Result<Option<String>, ClientError> {
-        let ask = Ask::get(path(&["runs", run, "events"])).with("follow", Some(false));
-        let mut events = Events::new(self.stream(ask).await?);
+        let mut events = self.past_events(run, None, true).await?;
         let mut last = None;
         while let Ok(Some(event)) = events.next().await {
             last = event.id.or(last);
@@ -147,4 +154,10 @@ impl Client {
         }
         self.ask_for(ask).await
     }
+}
+
+fn events(run: &str, after: Option<&str>, logs: bool) -> Ask {
+    Ask::get(path(&["runs", run, "events"]))
+        .with("after", after)
+        .with("logs", logs.then_some(true))
 }

@@ -15,6 +15,9 @@ use tower::ServiceExt;
 /// How long a server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// How long a server may be silent. Event streams have a comment more often than that.
+const SILENCE: Duration = Duration::from_secs(90);
+
 /// A body as it comes; the error says why it ended early.
 pub type ByteStream = BoxStream<'static, Result<Bytes, String>>;
 
@@ -99,6 +102,7 @@ impl Transport {
         let mut builder = reqwest::Client::builder()
             .default_headers(headers)
             .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
             // A token must not follow a redirect to somebody else.
             .redirect(reqwest::redirect::Policy::none());
         if let Some(pem) = &options.ca {

@@ -96,6 +96,9 @@ impl Following<'_> {
                 }
             }
         };
+        if stop == Stop::Settled {
+            self.catch_up(run, &mut show).await;
+        }
         show.finish();
         if stop == Stop::Interrupted {
             let ended = RunEnded {
@@ -111,6 +114,20 @@ impl Following<'_> {
             ended.code = exit::CANCELLED;
         }
         Ok((detail, ended))
+    }
+
+    /// Shows what the stream had not brought yet when the run was settled.
+    async fn catch_up(&self, run: &str, show: &mut Show) {
+        let past = self
+            .client
+            .past_events(run, self.after.as_deref(), self.options.logs);
+        // How the run is was told by the run itself; this is only for the eye.
+        let Ok(mut past) = past.await else {
+            return;
+        };
+        while let Ok(Some(event)) = past.next().await {
+            show.event(&event);
+        }
     }
 
     async fn run(&self, run: &str) -> Result<RunDetail, ClientError> {
