@@ -121,12 +121,15 @@ pub fn plugin_sources() -> Vec<PathBuf> {
     found
 }
 
-/// The program with the product's plugins, without configuration and terminal.
+/// The program with the product's plugins, its state in the folder's `state`, without
+/// configuration and terminal.
 #[must_use]
 pub fn cofferdam<A: AsRef<OsStr>>(folder: &Path, args: &[A]) -> Command {
     let mut command = Command::new(binary());
     command
         .env("COFFERDAM_PLUGINS", plugins())
+        .env("COFFERDAM_STATE", folder.join("state"))
+        .env_remove("COFFERDAM_SERVER")
         .current_dir(folder)
         .stdin(Stdio::null())
         .args(args);
@@ -342,8 +345,8 @@ impl Job {
             .chain(more.iter().map(|name| (*name).to_owned()))
             .collect();
         let mut found = listing(self.folder());
-        // Made by the test.
-        found.retain(|name| name != "scratch/");
+        // Made by the test, and the host's own.
+        found.retain(|name| name != "scratch/" && !name.starts_with("state/"));
         expected.sort();
         assert_eq!(found, expected);
     }

@@ -33,6 +33,14 @@ pub struct Migrate {
     /// Apply without asking. The plan is still made, rehearsed and shown.
     #[arg(short, long)]
     pub yes: bool,
+    /// Then boot the new disk in QEMU, and succeed only if it comes up. Takes the plugin
+    /// boot-test and its grant.
+    #[arg(long, conflicts_with = "plan")]
+    pub boot_test: bool,
+    /// What the guest prints on its serial console when it is up, a regular expression
+    /// [default: a login prompt].
+    #[arg(long, value_name = "REGEX", requires = "boot_test")]
+    pub marker: Option<String>,
     /// A setting of a plugin; may be repeated. The value is JSON, or text where it is not.
     #[arg(long, value_name = "ID.KEY=VALUE")]
     pub set: Vec<String>,

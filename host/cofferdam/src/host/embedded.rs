@@ -156,11 +156,13 @@ fn orchestrator(
     api: &ApiOptions,
 ) -> Result<Result<Arc<Orchestrator>, OpenError>> {
     let granted = grants::interfaces(config);
-    let plugins::Loaded { runtime, plugins } = plugins::load_granted(global, config, &granted)?;
+    let loaded = plugins::load_granted(global, config, &granted)?;
+    let roots = api.file_roots.clone();
+    let (natives, reach) = natives::steps(&loaded, config, paths, roots)?;
+    let plugins::Loaded { runtime, plugins } = loaded;
     for refused in &plugins.refused {
         tracing::warn!(file = %refused.path.display(), reason = %refused.reason, "a plugin is refused");
     }
-    let natives = natives::steps(&plugins, config)?;
     let catalogue: Arc<dyn Catalogue> = Arc::new(catalogue::Plugins::new(
         runtime, plugins, natives, granted, config,
     )?);
@@ -168,10 +170,15 @@ fn orchestrator(
     options.secret_key.clone_from(&config.secret_key);
     options.grants = grants::scopes(config)?;
     options.engine.file_roots.clone_from(&api.file_roots);
+    options.built_in = natives::workflows();
     if let Some(steps) = config.max_steps {
         options.engine.steps_at_once = steps;
     }
-    Ok(Orchestrator::open(options, catalogue))
+    let opened = Orchestrator::open(options, catalogue);
+    if let Ok(host) = &opened {
+        reach.look_in(host.store.clone());
+    }
+    Ok(opened)
 }
 
 /// The lock of a state folder that no host may have meanwhile.

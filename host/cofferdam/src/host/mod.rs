@@ -3,9 +3,10 @@
 mod catalogue;
 pub mod embedded;
 pub mod grants;
+pub mod migrations;
 mod natives;
 mod plugins;
 pub mod state;
 pub mod tls;
 
-pub use plugins::{load, plugin_folders};
+pub use plugins::{load_granted, plugin_folders};

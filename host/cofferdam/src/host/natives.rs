@@ -1,11 +1,34 @@
-//! Steps that are part of the program.
+//! Steps and workflows that are part of the program.
 
+use super::migrations::FolderPlugins;
+use super::plugins::Loaded;
 use crate::config::Config;
 use anyhow::Result;
-use cofferdam_capabilities::plugins::LoadedPlugins;
-use cofferdam_orchestrator::catalogue::NativeSteps;
+use cofferdam_orchestrator::StatePaths;
+use cofferdam_orchestrator::catalogue::{BuiltInWorkflow, NativeSteps};
+use cofferdam_orchestrator::migration::steps::{
+    Migrations, RunReach, WORKFLOW, WORKFLOW_WITH_BOOT,
+};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-/// The native steps, over the plugins that they use.
-pub fn steps(_plugins: &LoadedPlugins, _config: &Config) -> Result<NativeSteps> {
-    Ok(NativeSteps::new())
+/// The native steps, over the plugins that they use. `roots` are the folders whose files
+/// runs of token holders may name; the reach has to be told of the host's store.
+pub fn steps(
+    loaded: &Loaded,
+    config: &Config,
+    paths: &StatePaths,
+    roots: Vec<PathBuf>,
+) -> Result<(NativeSteps, Arc<RunReach>)> {
+    let plugins = Arc::new(FolderPlugins::new(loaded, config)?);
+    let reach = Arc::new(RunReach::new(roots));
+    let mut steps = NativeSteps::new();
+    let told = Arc::clone(&reach);
+    Migrations::register(plugins, paths.clone(), told, &mut steps);
+    Ok((steps, reach))
+}
+
+/// The workflows.
+pub fn workflows() -> Vec<BuiltInWorkflow> {
+    vec![WORKFLOW, WORKFLOW_WITH_BOOT]
 }

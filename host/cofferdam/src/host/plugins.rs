@@ -56,8 +56,3 @@ pub fn load_granted(global: &Global, config: &Config, granted: &Granted) -> Resu
         load_plugins(&runtime, folder, granted).context("the plugins cannot be put in order")?;
     Ok(Loaded { runtime, plugins })
 }
-
-/// Loads the plugins with the grants of the configuration.
-pub fn load(global: &Global, config: &Config) -> Result<LoadedPlugins> {
-    Ok(load_granted(global, config, &super::grants::interfaces(config))?.plugins)
-}
