@@ -226,7 +226,7 @@ fn each_step_imports_only_what_its_manifest_asks_for() {
     assert!(loaded.steps.is_empty(), "both need a grant");
     for id in ["boot-test", "command"] {
         let refused = loaded
-            .refused
+            .ungranted
             .iter()
             .find(|refused| refused.path.ends_with(format!("{id}.wasm")));
         let reason = refused.unwrap().reason.to_string();

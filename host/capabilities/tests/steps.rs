@@ -193,9 +193,10 @@ impl Loaded {
     #[track_caller]
     fn step(&self) -> &Arc<dyn WorkflowStep> {
         assert!(
-            self.plugins.refused.is_empty(),
-            "{:?}",
-            self.plugins.refused
+            self.plugins.refused.is_empty() && self.plugins.ungranted.is_empty(),
+            "{:?} {:?}",
+            self.plugins.refused,
+            self.plugins.ungranted
         );
         &self.plugins.steps["s"]
     }
@@ -272,7 +273,12 @@ async fn what_is_imported_without_a_grant_is_refused_with_the_lines_to_add() {
     for granted in [Granted::nothing(), granting(&[SECRETS])] {
         let loaded = load(&component, &wants, &granted);
         assert!(loaded.plugins.steps.is_empty());
-        let reason = loaded.plugins.refused[0].reason.to_string();
+        assert!(loaded.plugins.code.is_empty());
+        assert!(
+            loaded.plugins.refused.is_empty(),
+            "nothing is wrong with it"
+        );
+        let reason = loaded.plugins.ungranted[0].reason.to_string();
         assert!(
             reason.contains("[plugins.s.grants.tool.echo]\nprogram = \"echo\"\n"),
             "{reason}"
@@ -281,7 +287,7 @@ async fn what_is_imported_without_a_grant_is_refused_with_the_lines_to_add() {
     }
     let mut other = Granted::nothing();
     other.grant("t", TOOL);
-    assert_eq!(load(&component, &wants, &other).plugins.refused.len(), 1);
+    assert_eq!(load(&component, &wants, &other).plugins.ungranted.len(), 1);
     let loaded = load(&component, &wants, &granting(&[TOOL]));
     assert_eq!(execute(&loaded).await.unwrap(), "{}");
 }

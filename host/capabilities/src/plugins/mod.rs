@@ -145,19 +145,22 @@ pub struct LoadedPlugins {
     pub steps: BTreeMap<String, Arc<dyn WorkflowStep>>,
     /// Each plugin's code, by id; loading it checks that it compiles and links.
     pub code: BTreeMap<String, Arc<PluginCode>>,
-    /// What was refused, with the reason.
+    /// What is no plugin that this host can load, with the reason.
     pub refused: Vec<RefusedFile>,
+    /// Plugins that import what was not granted to them, with the lines that would grant
+    /// it. Nothing is wrong with them: an operator may well leave a plugin alone.
+    pub ungranted: Vec<RefusedFile>,
 }
 
 /// Makes plugins of what a scan found. No code is loaded yet. What imports something that
-/// was not granted to it is refused.
+/// was not granted to it is left out.
 pub fn load_plugins(
     runtime: &Arc<Runtime>,
     folder: PluginFolder,
     granted: &Granted,
 ) -> Result<LoadedPlugins, OrderCycle> {
     let mut code: BTreeMap<String, Arc<PluginCode>> = BTreeMap::new();
-    let mut refused = folder.refused;
+    let mut ungranted = Vec::new();
     for file in folder.plugins {
         match file.inspection.check_grants(granted) {
             Ok(()) => {
@@ -165,13 +168,13 @@ pub fn load_plugins(
                 let plugin = PluginCode::new(Arc::clone(runtime), file, granted);
                 code.insert(id, Arc::new(plugin));
             }
-            Err(reason) => refused.push(RefusedFile {
+            Err(reason) => ungranted.push(RefusedFile {
                 path: file.path,
                 reason,
             }),
         }
     }
-    refused.sort_by(|a, b| a.path.cmp(&b.path));
+    ungranted.sort_by(|a, b| a.path.cmp(&b.path));
     let set = PluginSet {
         sources: of_kind(&code, Kind::DiskSource, |code| {
             Arc::new(ComponentPlugin::<discovery::GuestIndices>::new(code)) as _
@@ -196,7 +199,8 @@ pub fn load_plugins(
         set,
         steps,
         code,
-        refused,
+        refused: folder.refused,
+        ungranted,
     })
 }
 

@@ -61,7 +61,8 @@ impl Plugins {
 
     /// Why there is no such step.
     fn missing(&self, uses: &StepReference) -> CatalogueError {
-        let refused = self.loaded.refused.iter().find(|refused| {
+        let left_out = self.loaded.refused.iter().chain(&self.loaded.ungranted);
+        let refused = left_out.into_iter().find(|refused| {
             refused.path.file_stem().and_then(|stem| stem.to_str()) == Some(&uses.id)
         });
         if let Some(refused) = refused {

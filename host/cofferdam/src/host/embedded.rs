@@ -163,6 +163,9 @@ fn orchestrator(
     for refused in &plugins.refused {
         tracing::warn!(file = %refused.path.display(), reason = %refused.reason, "a plugin is refused");
     }
+    for ungranted in &plugins.ungranted {
+        tracing::info!(file = %ungranted.path.display(), reason = %ungranted.reason, "a plugin has no grant");
+    }
     let catalogue: Arc<dyn Catalogue> = Arc::new(catalogue::Plugins::new(
         runtime, plugins, natives, granted, config,
     )?);
