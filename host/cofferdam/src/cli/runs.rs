@@ -105,7 +105,7 @@ pub struct Follow {
 pub struct ListRuns {
     /// Only runs in this state.
     #[arg(long, value_name = "STATE", value_parser = super::words::<RunState>(RunState::ALL, RunState::as_str))]
-    pub state: Option<RunState>,
+    pub status: Option<RunState>,
     /// Only runs of this workflow.
     #[arg(long, value_name = "NAME")]
     pub workflow: Option<String>,

@@ -91,7 +91,7 @@ pub async fn run(command: &RunsCommand, global: &Global) -> Result<ExitCode> {
 async fn list(session: &Session, filter: &ListRuns) -> Result<ExitCode> {
     let ask = Ask::get(path(&["runs"]))
         .with("project", session.named_project())
-        .with("state", filter.state)
+        .with("state", filter.status)
         .with("workflow", filter.workflow.as_deref())
         .with("actor", filter.actor.as_deref())
         .with("since", filter.since.as_deref())
