@@ -1,5 +1,6 @@
 //! `build-plugins`: every folder below `plugins/` with a `plugin.toml` becomes a component
-//! in `target/plugins`, by the same command that any author uses.
+//! in `target/plugins`, by the same command that any author uses. Those of the tests, below
+//! `tests/plugins/`, go to `target/test-plugins`, where no host looks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,11 +15,17 @@ pub(crate) fn run_all(workspace: &Workspace, force: bool) -> Result<()> {
     // With the features that all of the workspace asks of its dependencies, as `cargo test
     // --workspace` builds them, so that they are not compiled twice.
     run(&mut workspace.cargo(&["build", "--workspace", "--bin", "cofferdam"]))?;
-    let out = workspace.made("plugins");
+    build_all(workspace, "plugins", "plugins", force)?;
+    build_all(workspace, "tests/plugins", "test-plugins", force)
+}
+
+/// Builds the plugins below the folder `from` into the folder `to` of what is made.
+fn build_all(workspace: &Workspace, from: &str, to: &str, force: bool) -> Result<()> {
+    let out = workspace.made(to);
     fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
-    let plugins = find(&workspace.root.join("plugins"))?;
+    let plugins = find(&workspace.root.join(from))?;
     if plugins.is_empty() {
-        bail!("no plugin.toml below plugins/");
+        bail!("no plugin.toml below {from}/");
     }
     let mut components = Vec::new();
     for folder in &plugins {

@@ -13,7 +13,7 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use cofferdam_orchestrator::identity::{Actor, Via};
+use cofferdam_orchestrator::identity::{Actor, IdentityError, Via};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -107,11 +107,15 @@ pub async fn verify(
     token: String,
     address: Option<IpAddr>,
 ) -> Result<Actor, Problem> {
-    let actor = state
-        .orchestrator
-        .identity
-        .authenticate(&token, address)
-        .await?;
+    let orchestrator = &state.orchestrator;
+    let found = orchestrator.identity.authenticate(&token, address).await;
+    orchestrator.metrics.authentication(match &found {
+        Ok(_) => "ok",
+        Err(IdentityError::Unauthenticated) => "refused",
+        Err(IdentityError::TooManyFailures { .. }) => "held-up",
+        Err(_) => "failed",
+    });
+    let actor = found?;
     if let Via::Token(id) = &actor.via {
         state.rates.check_token(id)?;
     }

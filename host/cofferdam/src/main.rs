@@ -15,6 +15,7 @@ mod follow;
 mod host;
 mod progress;
 mod render;
+mod telemetry;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -26,6 +27,10 @@ fn main() -> ExitCode {
     if let cli::Command::Supervise { folder } = &cli.command {
         return commands::supervise(folder);
     }
+    let telemetry = match telemetry::begin(&cli) {
+        Ok(telemetry) => telemetry,
+        Err(error) => return exit::failed(&error, output),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -35,8 +40,12 @@ fn main() -> ExitCode {
             return exit::failed(&anyhow::Error::new(error).context("cannot start"), output);
         }
     };
-    match runtime.block_on(commands::run(&cli)) {
+    let code = match runtime.block_on(commands::run(&cli)) {
         Ok(code) => code,
         Err(error) => exit::failed(&error, output),
-    }
+    };
+    // Spans that are still open end with their tasks.
+    drop(runtime);
+    telemetry.shutdown();
+    code
 }

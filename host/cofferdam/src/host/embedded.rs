@@ -8,8 +8,10 @@ use super::{catalogue, grants, natives, plugins, state};
 use crate::cli::Global;
 use crate::client::session::Engine;
 use crate::config::Config;
+use crate::telemetry;
 use anyhow::{Context, Result, bail};
 use axum::Router;
+use axum::middleware::from_fn;
 use cofferdam_api::serve::{ListenOptions, Listeners, ServeError, ServeOptions};
 use cofferdam_api::{ApiOptions, LocalActor};
 use cofferdam_orchestrator::catalogue::Catalogue;
@@ -98,7 +100,8 @@ impl Embedded {
         if options.engine == Engine::Working {
             orchestrator.start_engine().await?;
         }
-        let api = cofferdam_api::router(Arc::clone(&orchestrator), options.api);
+        let api = cofferdam_api::router(Arc::clone(&orchestrator), options.api)
+            .layer(from_fn(telemetry::propagated));
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(cofferdam_api::serve::serve(
             listeners,
@@ -171,6 +174,7 @@ fn orchestrator(
     )?);
     let mut options = Options::new(paths.root());
     options.secret_key.clone_from(&config.secret_key);
+    options.redactor = telemetry::redactor().clone();
     options.grants = grants::scopes(config)?;
     options.engine.file_roots.clone_from(&api.file_roots);
     options.built_in = natives::workflows();

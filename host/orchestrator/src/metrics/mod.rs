@@ -330,7 +330,7 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// A token was checked: `ok`, `refused` or `held-up`.
+    /// A token was checked: `ok`, `refused`, `held-up`, or `failed` for what is not its fault.
     pub fn authentication(&self, outcome: &str) {
         self.authentications
             .get_or_create(&Outcome {
