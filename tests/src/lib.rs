@@ -16,11 +16,8 @@
     reason = "the helpers of tests fail as tests do"
 )]
 
-<<<<<<< HEAD
-pub mod site;
-=======
 pub mod server;
->>>>>>> 5ca3cce (Telemetry: a log with ids, traces over OTLP; a planted secret is searched for)
+pub mod site;
 
 use cofferdam_fixtures::{Fixtures, Format, Variant, extract_partition, find};
 use sha2::{Digest, Sha256};

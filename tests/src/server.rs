@@ -52,7 +52,10 @@ pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = found() {
             return found;
         }
-        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{what}: not within {PATIENCE:?}"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -218,7 +221,11 @@ impl Server {
         let id = rustix::process::Pid::from_child(&self.process);
         rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
         let status = wait_for("the host stops", || self.process.try_wait().unwrap());
-        assert!(status.success(), "serve ended with {status}: {}", self.log());
+        assert!(
+            status.success(),
+            "serve ended with {status}: {}",
+            self.log()
+        );
     }
 }
 

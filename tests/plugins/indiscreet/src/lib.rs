@@ -11,8 +11,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use cofferdam_sdk::context::Level;
 use cofferdam_sdk::step::{StepPlan, ToolRequest};
-use cofferdam_sdk::{Context, Error, Level, Result, StepHost, WorkflowStep};
+use cofferdam_sdk::{Context, Error, Result, StepHost, WorkflowStep};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
