@@ -194,7 +194,7 @@ impl Server {
         stream
     }
 
-    /// Starts a run of a workflow's text and waits for its end; the run's record.
+    /// Starts a run of a workflow's text and waits for its end; what the API says of it.
     ///
     /// # Panics
     /// If it is refused or does not end.
@@ -203,10 +203,10 @@ impl Server {
         let request = serde_json::json!({"workflow": {"source": workflow}});
         let answer = self.post("/api/v1/runs", headers, &request);
         assert_eq!(answer.status, 201, "{}", answer.whole);
-        let id = answer.json()["id"].as_str().unwrap().to_owned();
+        let id = answer.json()["run"]["id"].as_str().unwrap().to_owned();
         wait_for("the run ends", || {
             let run = self.get(&format!("/api/v1/runs/{id}"), &[]).json();
-            let state = run["state"].as_str().unwrap().to_owned();
+            let state = run["run"]["state"].as_str().unwrap().to_owned();
             ["succeeded", "failed", "cancelled", "needs-attention"]
                 .contains(&state.as_str())
                 .then_some(run)

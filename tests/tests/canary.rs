@@ -185,14 +185,14 @@ fn a_host_keeps_it(format: &str) {
     for fail in [false, true] {
         let run = server.run(&workflow(fail), &[]);
         let state = if fail { "failed" } else { "succeeded" };
-        assert_eq!(run["state"], state, "{run}");
+        assert_eq!(run["run"]["state"], state, "{run}");
         let text = run.to_string();
         // It was there: the step knew its length, and so did the program.
         if !fail {
             assert!(text.contains(&format!("length {}", CANARY.len())), "{text}");
             assert!(text.contains("user:") || text.contains("***"), "{text}");
         }
-        let id = run["id"].as_str().unwrap();
+        let id = run["run"]["id"].as_str().unwrap();
         let answers = every_get(&server, id);
         assert!(answers.len() > 15, "{answers:?}");
         for (path, answer) in answers {

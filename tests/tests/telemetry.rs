@@ -103,7 +103,7 @@ fn one_trace_leads_from_the_request_to_the_program() {
     let server = Server::start(folder.path(), &["--otlp-endpoint", &collector.address]);
     let parent = format!("00-{TRACE}-{PARENT}-01");
     let run = server.run(WORKFLOW, &[("traceparent", &parent)]);
-    assert_eq!(run["state"], "succeeded", "{run}");
+    assert_eq!(run["run"]["state"], "succeeded", "{run}");
     server.stop();
 
     let spans = collector.spans();
@@ -136,7 +136,7 @@ fn one_trace_leads_from_the_request_to_the_program() {
         above = hex::encode(&span.span_id);
         let wanted = match name {
             "request" => vec![("method", "POST"), ("status", "201")],
-            "run" => vec![("run", run["id"].as_str().unwrap())],
+            "run" => vec![("run", run["run"]["id"].as_str().unwrap())],
             "step" => vec![("step", "greet"), ("plugin", "command"), ("attempt", "1")],
             "plugin call" => vec![("plugin", "command"), ("call", "execute")],
             _ => vec![("program", "echo")],
@@ -173,7 +173,7 @@ fn a_collector_that_is_not_there_harms_nobody() {
     let server = Server::start(folder.path(), &["--otlp-endpoint", &endpoint]);
     for _ in 0..3 {
         let run = server.run(WORKFLOW, &[]);
-        assert_eq!(run["state"], "succeeded", "{run}");
+        assert_eq!(run["run"]["state"], "succeeded", "{run}");
     }
     let ready = server.get("/health/ready", &[]);
     assert_eq!(ready.status, 200, "{}", ready.whole);
@@ -191,7 +191,7 @@ fn a_collector_that_never_answers_harms_nobody() {
     let server = Server::start(folder.path(), &["--otlp-endpoint", &endpoint]);
     for _ in 0..3 {
         let run = server.run(WORKFLOW, &[]);
-        assert_eq!(run["state"], "succeeded", "{run}");
+        assert_eq!(run["run"]["state"], "succeeded", "{run}");
     }
     server.stop();
 }
@@ -202,7 +202,7 @@ fn each_line_of_the_log_says_where_it_comes_from() {
     let failing = "name: failing\nsteps:\n  - id: greet\n    uses: command\n    with: { tool: echo, args: [\"hello\"], expect-exit: 7 }\n";
     let server = Server::start(folder.path(), &["--log-format", "json"]);
     let run = server.run(failing, &[]);
-    assert_eq!(run["state"], "failed", "{run}");
+    assert_eq!(run["run"]["state"], "failed", "{run}");
     server.stop();
     let log = fs::read_to_string(folder.path().join("serve.log")).unwrap();
     let lines: Vec<serde_json::Value> = log
@@ -218,7 +218,7 @@ fn each_line_of_the_log_says_where_it_comes_from() {
         .unwrap_or_else(|| panic!("{log}"));
     let spans = said["spans"].as_array().unwrap();
     let with = |key: &str| spans.iter().find_map(|span| span.get(key)?.as_str());
-    assert_eq!(with("run"), run["id"].as_str(), "{said}");
+    assert_eq!(with("run"), run["run"]["id"].as_str(), "{said}");
     assert_eq!(with("step"), Some("greet"), "{said}");
     assert_eq!(with("plugin"), Some("command"), "{said}");
 }
