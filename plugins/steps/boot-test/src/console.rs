@@ -4,6 +4,17 @@
 /// A login prompt: the host's name and `login: ` (agetty of util-linux, and busybox).
 pub(crate) const LOGIN_PROMPT: &str = r"(?m)^[A-Za-z0-9][A-Za-z0-9._-]* login: ";
 
+/// What QEMU says when the host stops it, on the line where the guest left the cursor.
+const STOPPED: &str = "qemu-system-x86_64: terminating on signal";
+
+/// The output without QEMU's own last words.
+pub(crate) fn of_guest(output: &str) -> &str {
+    match output.rsplit_once(STOPPED) {
+        Some((guest, rest)) if rest.trim_end().lines().count() <= 1 => guest,
+        _ => output,
+    }
+}
+
 /// An end that a boot does not come back from.
 pub(crate) struct DeadEnd {
     /// What is printed.
@@ -45,3 +56,17 @@ pub(crate) const DEAD_ENDS: &[DeadEnd] = &[
         meaning: "the firmware found nothing to boot on the disk",
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn qemu_has_not_the_last_word() {
+        let stopped = "qemu-system-x86_64: terminating on signal 15 from pid 7 (x)\n";
+        assert_eq!(of_guest(&format!("(initramfs) {stopped}")), "(initramfs) ");
+        let middle = format!("{stopped}more\n");
+        assert_eq!(of_guest(&middle), middle);
+        assert_eq!(of_guest("web login: "), "web login: ");
+    }
+}

@@ -124,7 +124,7 @@ impl Input {
 
 /// What came of the boot.
 fn judge(input: &Input, outcome: &ToolOutcome) -> Result<Output> {
-    let console = excerpt(&outcome.tail);
+    let console = excerpt(console::of_guest(&outcome.tail));
     let failed = |code: fn(String) -> Error, what: String| {
         let said = if console.is_empty() {
             "the console showed nothing".to_owned()
