@@ -36,6 +36,11 @@ const BENCHES: &[Bench] = &[
         measures: "the stages of migrating the demo's guest",
         run: migrate,
     },
+    Bench {
+        name: "runs",
+        measures: "steps with their journal, effects, many runs, events, recovery, memory",
+        run: runs,
+    },
 ];
 
 /// Runs those with `filter` in their name.
@@ -78,6 +83,11 @@ fn boundary(workspace: &Workspace) -> Result<()> {
         "--bench",
         "boundary",
     ]))
+}
+
+fn runs(workspace: &Workspace) -> Result<()> {
+    let package = ["bench", "--package", "cofferdam-tests", "--bench", "runs"];
+    run_command(&mut workspace.cargo(&package))
 }
 
 fn migrate(workspace: &Workspace) -> Result<()> {

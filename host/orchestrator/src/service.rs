@@ -64,7 +64,10 @@ pub enum OpenError {
     )]
     InUse(PathBuf),
     /// The state folder cannot be used.
-    #[error("the state folder {} cannot be used: {error}", path.display())]
+    #[error(
+        "the state folder {} cannot be used: {error}; make it writable for this user, or use another folder with --state",
+        path.display()
+    )]
     Folder {
         /// The folder.
         path: PathBuf,
