@@ -41,6 +41,11 @@ const BENCHES: &[Bench] = &[
         measures: "steps with their journal, effects, many runs, events, recovery, memory",
         run: runs,
     },
+    Bench {
+        name: "api",
+        measures: "requests a second at a real serve, and how long one takes",
+        run: api,
+    },
 ];
 
 /// Runs those with `filter` in their name.
@@ -88,6 +93,17 @@ fn boundary(workspace: &Workspace) -> Result<()> {
 fn runs(workspace: &Workspace) -> Result<()> {
     let package = ["bench", "--package", "cofferdam-tests", "--bench", "runs"];
     run_command(&mut workspace.cargo(&package))
+}
+
+fn api(workspace: &Workspace) -> Result<()> {
+    build_plugins::run_all(workspace, false)?;
+    run_command(&mut workspace.cargo(&["build", "--release", "--package", "cofferdam"]))?;
+    let package = ["bench", "--package", "cofferdam-tests", "--bench", "api"];
+    run_command(
+        workspace
+            .cargo(&package)
+            .env("COFFERDAM_BIN", workspace.released("cofferdam")),
+    )
 }
 
 fn migrate(workspace: &Workspace) -> Result<()> {

@@ -10,6 +10,7 @@
     reason = "a test ends at the first thing that is wrong"
 )]
 
+mod api;
 mod chance;
 mod host;
 mod journal;
