@@ -15,6 +15,7 @@ mod chance;
 mod host;
 mod journal;
 mod ledger;
+mod migration;
 mod moments;
 mod steps;
 mod storage;
