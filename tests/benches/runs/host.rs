@@ -118,10 +118,8 @@ impl Host {
     /// Starts a run of this text and gives its id.
     pub async fn start(&self, text: &str) -> String {
         let request = StartRun::new(WorkflowSource::Text(text.to_owned()), Value::Null);
-        let started = self
-            .orchestrator
-            .runs
-            .start(&Actor::local("bench"), request);
+        let actor = Actor::local("bench");
+        let started = self.orchestrator.runs.start(&actor, request);
         started.await.unwrap().run.id
     }
 

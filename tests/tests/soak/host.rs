@@ -117,15 +117,17 @@ fn spawn(state: &Path, fail: bool) -> (Child, [u32; 2]) {
         command.env(FAIL, "1");
     }
     let mut child = command.spawn().unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    for line in lines {
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let threads = lines.find_map(|line| {
         let line = line.unwrap();
-        if let Some(threads) = line.strip_prefix(READY) {
-            let mut threads = threads.split_whitespace().map(|id| id.parse().unwrap());
-            return (child, [threads.next().unwrap(), threads.next().unwrap()]);
-        }
-    }
-    panic!("the host did not start");
+        let mut threads = line.strip_prefix(READY)?.split_whitespace();
+        let mut next = || threads.next().unwrap().parse().unwrap();
+        Some([next(), next()])
+    });
+    let Some(threads) = threads else {
+        panic!("the host did not start: {}", child.wait().unwrap());
+    };
+    (child, threads)
 }
 
 fn go(child: &mut Child) -> bool {
