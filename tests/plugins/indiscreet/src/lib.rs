@@ -46,7 +46,7 @@ pub struct Output {
 
 /// The program's script: `$1` is the secret.
 const SCRIPT: &str = r#"
-echo "plain $1"
+printf 'plain %s\n' "$1"
 printf 'in pieces %s' "${1%????}"; sleep 0.05; printf '%s\n' "${1#"${1%????}"}"
 printf '%s' "$1" | base64 -w0; echo
 printf 'user:%s' "$1" | base64 -w0; echo
