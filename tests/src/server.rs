@@ -203,10 +203,10 @@ impl Server {
         let request = serde_json::json!({"workflow": {"source": workflow}});
         let answer = self.post("/api/v1/runs", headers, &request);
         assert_eq!(answer.status, 201, "{}", answer.whole);
-        let id = answer.json()["run"]["id"].as_str().unwrap().to_owned();
+        let id = text(&answer.json(), "/run/id");
         wait_for("the run ends", || {
             let run = self.get(&format!("/api/v1/runs/{id}"), &[]).json();
-            let state = run["run"]["state"].as_str().unwrap().to_owned();
+            let state = text(&run, "/run/state");
             ["succeeded", "failed", "cancelled", "needs-attention"]
                 .contains(&state.as_str())
                 .then_some(run)
@@ -234,6 +234,14 @@ impl Drop for Server {
         self.process.kill().ok();
         self.process.wait().ok();
     }
+}
+
+fn text(value: &Value, pointer: &str) -> String {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_else(|| panic!("no {pointer} in {value}"))
+        .to_owned()
 }
 
 /// An answer over a connection that was closed after it (RFC 9112).

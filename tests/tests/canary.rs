@@ -26,7 +26,7 @@ fn forms() -> Vec<(&'static str, Vec<u8>)> {
     let quoted = json!(CANARY).to_string();
     let mut forms = vec![
         ("plain", CANARY.as_bytes().to_vec()),
-        ("JSON", quoted[1..quoted.len() - 1].as_bytes().to_vec()),
+        ("JSON", quoted.as_bytes()[1..quoted.len() - 1].to_vec()),
         ("hex", hex::encode(CANARY).into_bytes()),
         ("HEX", hex::encode_upper(CANARY).into_bytes()),
     ];
@@ -34,11 +34,11 @@ fn forms() -> Vec<(&'static str, Vec<u8>)> {
         let text = base64(&[vec![0; before], CANARY.as_bytes().to_vec()].concat());
         // What its neighbours share in is left out.
         let (first, last) = ((before * 8).div_ceil(6), (before + CANARY.len()) * 8 / 6);
-        forms.push(("base64", text[first..last].as_bytes().to_vec()));
+        forms.push(("base64", text.as_bytes()[first..last].to_vec()));
     }
     // A part that no accident makes, in case a form is cut in two.
-    forms.push(("a half", CANARY[..12].as_bytes().to_vec()));
-    forms.push(("the other half", CANARY[12..].as_bytes().to_vec()));
+    forms.push(("a half", CANARY.as_bytes()[..12].to_vec()));
+    forms.push(("the other half", CANARY.as_bytes()[12..].to_vec()));
     forms
 }
 
