@@ -11,7 +11,6 @@
 //! and a test that misses them says so.
 
 #![expect(
-    clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::panic,
     reason = "the helpers of tests fail as tests do"
