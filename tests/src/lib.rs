@@ -18,6 +18,7 @@
 
 pub mod server;
 pub mod site;
+pub mod spanning;
 
 use cofferdam_fixtures::{Fixtures, Format, Variant, extract_partition, find};
 use sha2::{Digest, Sha256};
@@ -314,7 +315,7 @@ impl Job {
         fs::create_dir_all(&scratch).unwrap();
         let mut command = cofferdam(self.folder(), &["migrate"]);
         command
-            .arg(self.source.file_name().unwrap())
+            .arg(self.source.strip_prefix(self.folder()).unwrap())
             .args(args)
             .arg("--scratch")
             .arg(scratch);
@@ -342,7 +343,12 @@ impl Job {
         let mut expected: Vec<String> = self
             .before
             .keys()
-            .map(|file| file.file_name().unwrap().to_str().unwrap().to_owned())
+            .map(|file| {
+                file.strip_prefix(self.folder())
+                    .unwrap()
+                    .display()
+                    .to_string()
+            })
             .chain(more.iter().map(|name| (*name).to_owned()))
             .collect();
         let mut found = listing(self.folder());

@@ -57,7 +57,8 @@ fn request(job: &Job, hostile: Option<Hostile<'_>>) -> Request {
         load_plugins(&runtime, PluginFolder::scan(&[folder]), &Granted::nothing()).unwrap();
     assert!(loaded.refused.is_empty(), "{:?}", loaded.refused);
     Request {
-        source: job.source.clone(),
+        sources: vec![job.source.clone()],
+        named: vec![job.source.clone()],
         target: Target {
             format: "qcow2".to_owned(),
             compression: None,

@@ -26,8 +26,7 @@
 //! is a component, a native driver or a test double, and knows no file system, no boot
 //! loader and no distribution.
 //!
-//! **Limits.** One machine at a time, whose operating system is on the disks given. What
-//! a run did is in its report; runs are not resumed.
+//! **Limits.** A migration is of one machine, whose operating system is on the disks given.
 
 pub mod catalogue;
 pub mod disks;

@@ -67,6 +67,8 @@ pub struct Request {
     /// The files that the source plugins are to look at, each for one disk or more of the
     /// machine: the disk that it boots from first, the others in its order.
     pub sources: Vec<PathBuf>,
+    /// What the plan calls those files, one name each: as whoever asked called them.
+    pub named: Vec<PathBuf>,
     /// What the disks are to become.
     pub target: Target,
     /// The plugins to use.

@@ -183,7 +183,7 @@ async fn plan_uncancelled(request: &Request) -> Result<Rehearsed, MigrateError> 
         time: rfc3339(request.time),
     };
     let plan = Plan::new(
-        &request.sources,
+        &request.named,
         &found.machine,
         &inspected.facts,
         notes.all(),

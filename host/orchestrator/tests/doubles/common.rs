@@ -747,6 +747,7 @@ impl Bench {
         }
         let request = Request {
             sources: vec![files[0].clone()],
+            named: vec![files[0].clone()],
             target: Target {
                 format: "raw".to_owned(),
                 compression: None,

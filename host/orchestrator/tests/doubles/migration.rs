@@ -210,7 +210,8 @@ fn two_folders() -> Bench {
     std::fs::create_dir(&folder).unwrap();
     let second = folder.join("vm0.img");
     boot().disk(&second);
-    bench.request.sources.push(second);
+    bench.request.sources.push(second.clone());
+    bench.request.named.push(second);
     bench
 }
 

@@ -63,7 +63,12 @@ impl Arguments {
                 inputs.insert(name.to_owned(), value);
             }
         };
+        let named: Vec<Value> = disks
+            .iter()
+            .map(|disk| json!(disk.to_string_lossy()))
+            .collect();
         let disks: Vec<Value> = disks.iter().map(|disk| path(disk)).collect::<Result<_>>()?;
+        set("named", (!disks.is_empty()).then(|| json!(named)));
         set("disks", (!disks.is_empty()).then(|| json!(disks)));
         set("out", Some(path(out)?));
         set("to", command.to.as_ref().map(|to| json!(to)));

@@ -14,7 +14,9 @@ use anyhow::{Result, bail};
 use cofferdam_contract::types::Level;
 use cofferdam_orchestrator::migration::{Plan, Report};
 use cofferdam_orchestrator::observer::{Observer, Stage};
-use cofferdam_store::{Approval, ApprovalState, LogLevel, LogLine, RunDetail, RunState};
+use cofferdam_store::{
+    Approval, ApprovalState, LogLevel, LogLine, RunDetail, RunState, StepRecord, StepState,
+};
 use serde::Deserialize;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -273,10 +275,20 @@ impl<'a> Following<'a> {
             RunState::Succeeded => return self.succeeded(detail),
             _ if self.rejected => return Err(NotApproved.into()),
             RunState::Cancelled => {
+                let made = |step: &StepRecord| {
+                    step.step == "publish" && step.state == StepState::Succeeded
+                };
+                let message = if detail.steps.iter().any(made) {
+                    format!(
+                        "cancelled; the disks were made by then, in {}",
+                        self.out.display()
+                    )
+                } else {
+                    "cancelled; nothing was written to the source or the target".to_owned()
+                };
                 return Err(RunEnded {
                     code: exit::CANCELLED,
-                    message: "cancelled; nothing was written to the source or the target"
-                        .to_owned(),
+                    message,
                 }
                 .into());
             }

@@ -10,17 +10,19 @@ mod planning;
 mod show;
 
 use crate::cli::{Global, Migrate};
-use crate::client::Ask;
-use crate::client::path;
+use crate::client::problem::ClientError;
 use crate::client::session::{Engine, Session};
+use crate::client::{Ask, path};
 use crate::config::Config;
 use crate::host::{self, migrations::FolderPlugins};
 use anyhow::{Result, bail};
 use arguments::{Arguments, LABEL};
 use cofferdam_orchestrator::migration::Plan;
+use cofferdam_orchestrator::migration::request::GivenSettings;
 use cofferdam_store::{Page, RunSummary};
 use follow::Following;
 use serde_json::json;
+use std::cell::RefCell;
 use std::process::ExitCode;
 
 /// Plans, shows, asks, applies.
@@ -36,34 +38,70 @@ pub async fn run(command: &Migrate, global: &Global, config: &Config) -> Result<
         let plugins = FolderPlugins::new(&loaded, config)?;
         return planning::run(command, file, &plugins, given, global.output).await;
     }
-    Session::with(global, Engine::Working, async |session| {
-        let local = session.client.is_local();
-        let saved = match &command.apply {
-            Some(file) if local => Some(Plan::read(file)?),
-            _ => None,
-        };
-        if let Some(out) = command.out.as_ref().filter(|_| local)
-            && out.exists()
-            && !out.is_dir()
-        {
-            bail!(
-                "{} is not a folder; name one for the new disks",
-                out.display()
-            );
+    // The host may be another command's process, which ends when that command is done; the
+    // run is then carried on by the next host, as a rule this process.
+    let known = RefCell::new(None);
+    let mut left = 0;
+    loop {
+        let outcome = Session::with(global, Engine::Working, async |session| {
+            follow(session, command, &given, &known).await
+        });
+        match outcome.await {
+            Err(error) if left < MOST_HOSTS && is_gone(&error) => left += 1,
+            outcome => return outcome,
         }
-        let arguments = Arguments::new(command, &given, saved.as_ref(), local)?;
-        let run = match unfinished(session, &arguments).await? {
+    }
+}
+
+/// How many hosts may leave before the command gives up.
+const MOST_HOSTS: u32 = 5;
+
+/// Whether the host went away.
+fn is_gone(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(ClientError::Unreachable { .. } | ClientError::Interrupted { .. })
+    )
+}
+
+/// Follows the run of this command: the one that is known, else one that has not ended, else
+/// a new one.
+async fn follow(
+    session: &Session,
+    command: &Migrate,
+    given: &GivenSettings,
+    known: &RefCell<Option<String>>,
+) -> Result<ExitCode> {
+    let local = session.client.is_local();
+    let saved = match &command.apply {
+        Some(file) if local => Some(Plan::read(file)?),
+        _ => None,
+    };
+    if let Some(out) = command.out.as_ref().filter(|_| local)
+        && out.exists()
+        && !out.is_dir()
+    {
+        bail!(
+            "{} is not a folder; name one for the new disks",
+            out.display()
+        );
+    }
+    let arguments = Arguments::new(command, given, saved.as_ref(), local)?;
+    let begun = known.borrow().clone();
+    let run = match begun {
+        Some(run) => run,
+        None => match unfinished(session, &arguments).await? {
             Some(run) => {
                 eprintln!("going on with the run {run}, which this command began before");
                 run
             }
             None => start(session, &arguments).await?,
-        };
-        Following::new(session, command, &arguments.out)
-            .follow(&run)
-            .await
-    })
-    .await
+        },
+    };
+    known.replace(Some(run.clone()));
+    Following::new(session, command, &arguments.out)
+        .follow(&run)
+        .await
 }
 
 /// The newest run that the same command began and that has not ended.

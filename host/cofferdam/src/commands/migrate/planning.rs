@@ -74,6 +74,7 @@ fn request(
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(Request {
         sources: command.disks.clone(),
+        named: command.disks.clone(),
         target: Target {
             format: command.to.clone().unwrap_or_else(|| "qcow2".to_owned()),
             compression: command.compress,

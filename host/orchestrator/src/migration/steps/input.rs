@@ -22,6 +22,9 @@ pub(super) struct PlanInput {
     /// where one is applied.
     #[serde(default)]
     pub(super) disks: Option<Vec<PathBuf>>,
+    /// What the plan calls the disks, one name each; their paths without it.
+    #[serde(default)]
+    pub(super) named: Option<Vec<PathBuf>>,
     /// Absolute path of the output folder.
     pub(super) out: PathBuf,
     /// Format of the new disks.
@@ -53,6 +56,13 @@ impl PlanInput {
         let given = self.disks.as_ref().is_some_and(|disks| !disks.is_empty());
         if !given && self.apply.is_none() {
             return Err(Error::invalid("`disks` names no disk"));
+        }
+        if let Some(named) = &self.named
+            && named.len() != self.disks.as_ref().map_or(0, Vec::len)
+        {
+            return Err(Error::invalid(
+                "`named` has not one name for each of `disks`",
+            ));
         }
         if let Some(level) = self.compress {
             if !(1..=12).contains(&level) {
@@ -143,6 +153,7 @@ impl Migrations {
         let bridge = CancelBridge::new(Arc::clone(&call.context));
         Ok(Job {
             request: Arc::new(Request {
+                named: input.named.clone().unwrap_or_else(|| sources.clone()),
                 sources,
                 target: Target {
                     format: or_bound(&input.to, |target| &target.format, "qcow2"),
