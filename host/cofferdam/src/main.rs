@@ -19,6 +19,10 @@ mod telemetry;
 
 use clap::Parser;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long the end of the program waits for work on other threads.
+const LEAVE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
@@ -44,8 +48,9 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => exit::failed(&error, output),
     };
-    // Spans that are still open end with their tasks.
-    drop(runtime);
+    // Spans that are still open end with their tasks. A thread that reads the terminal ends
+    // with the next line or the program.
+    runtime.shutdown_timeout(LEAVE);
     telemetry.shutdown();
     code
 }

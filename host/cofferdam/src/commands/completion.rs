@@ -13,7 +13,16 @@ pub fn run(shell: Shell) -> ExitCode {
         Shell::Fish => clap_complete::Shell::Fish,
     };
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "cofferdam", &mut script);
+    clap_complete::generate(shell, &mut for_people(), "cofferdam", &mut script);
     say(format_args!("{}", String::from_utf8_lossy(&script)));
     ExitCode::SUCCESS
+}
+
+/// The command line without what is hidden: scripts for bash name every command.
+fn for_people() -> clap::Command {
+    let whole = Cli::command();
+    let visible = whole.get_subcommands().filter(|one| !one.is_hide_set());
+    clap::Command::new("cofferdam")
+        .args(whole.get_arguments())
+        .subcommands(visible.cloned())
 }

@@ -4,6 +4,7 @@ use super::show::Show;
 use crate::cli::{Follow, Output};
 use crate::render::run::plan_lines;
 use cofferdam_store::Approval;
+use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal, Write};
 
 /// What to do about a plan.
@@ -19,7 +20,7 @@ pub enum Answer {
 
 /// Who decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asking {
+enum Who {
     /// Everything is approved.
     Yes,
     /// Somebody sits at the terminal.
@@ -28,34 +29,57 @@ pub enum Asking {
     Nobody,
 }
 
+/// Asks about each plan once.
+#[derive(Debug)]
+pub struct Asking {
+    who: Who,
+    /// Digests of the plans that were left open.
+    left: BTreeSet<String>,
+}
+
 impl Asking {
     /// By the command line, and by whether there is a terminal on both sides.
     pub fn new(options: &Follow, output: Output) -> Self {
         let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-        match options {
-            Follow { yes: true, .. } => Self::Yes,
-            Follow { no_wait: true, .. } => Self::Nobody,
-            _ if terminal && output == Output::Text => Self::Terminal,
-            _ => Self::Nobody,
+        let who = match options {
+            Follow { yes: true, .. } => Who::Yes,
+            Follow { no_wait: true, .. } => Who::Nobody,
+            _ if terminal && output == Output::Text => Who::Terminal,
+            _ => Who::Nobody,
+        };
+        Self {
+            who,
+            left: BTreeSet::new(),
         }
     }
 
     /// Decides about a plan.
-    pub async fn about(self, approval: &Approval, show: &mut Show) -> Answer {
-        match self {
-            Self::Yes => Answer::Approve,
-            Self::Nobody => Answer::Later,
-            Self::Terminal => {
+    pub async fn about(&mut self, approval: &Approval, show: &mut Show) -> Answer {
+        match self.who {
+            Who::Yes => Answer::Approve,
+            Who::Nobody => Answer::Later,
+            Who::Terminal if self.left.contains(&approval.digest) => Answer::Later,
+            Who::Terminal => {
                 show.clear();
                 for line in plan_lines(approval) {
                     eprintln!("{line}");
                 }
                 // Reading a line cannot be waited for without a thread.
-                tokio::task::spawn_blocking(prompt)
+                let answer = tokio::task::spawn_blocking(prompt)
                     .await
-                    .unwrap_or(Answer::Later)
+                    .unwrap_or(Answer::Later);
+                match answer {
+                    Answer::Later => self.leave(approval),
+                    answer => answer,
+                }
             }
         }
+    }
+
+    /// Leaves the question open, and does not ask again.
+    pub fn leave(&mut self, approval: &Approval) -> Answer {
+        self.left.insert(approval.digest.clone());
+        Answer::Later
     }
 }
 
@@ -86,14 +110,13 @@ mod tests {
             no_wait,
             ..Follow::default()
         };
-        assert_eq!(Asking::new(&follow(true, false), Output::Json), Asking::Yes);
-        assert_eq!(
-            Asking::new(&follow(false, true), Output::Text),
-            Asking::Nobody
-        );
-        assert_eq!(
-            Asking::new(&follow(false, false), Output::Json),
-            Asking::Nobody
-        );
+        for (yes, no_wait, output, expected) in [
+            (true, false, Output::Json, Who::Yes),
+            (false, true, Output::Text, Who::Nobody),
+            (false, false, Output::Json, Who::Nobody),
+        ] {
+            let asking = Asking::new(&follow(yes, no_wait), output);
+            assert_eq!(asking.who, expected);
+        }
     }
 }

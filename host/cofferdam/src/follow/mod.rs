@@ -27,6 +27,9 @@ use std::time::Duration;
 /// How often a stream that broke off is asked for again.
 const ATTEMPTS: u32 = 8;
 
+/// How long after a stream ended it is asked for again.
+const BEFORE_REOPENING: Duration = Duration::from_millis(200);
+
 /// How to follow.
 pub struct Following<'a> {
     /// Through which client.
@@ -58,13 +61,16 @@ impl Following<'_> {
         run: &str,
     ) -> Result<(RunDetail, Option<RunEnded>), anyhow::Error> {
         let mut interrupts = Interrupts::new()?;
-        let asking = Asking::new(self.options, self.output);
+        let mut asking = Asking::new(self.options, self.output);
         let mut show = Show::new(self.options.logs);
         let mut cancelled_here = false;
         let mut stream = self.open(run).await?;
         let mut detail = self.run(run).await?;
         let stop = loop {
-            if self.settled(&mut detail, &asking, &mut show).await? {
+            if self
+                .settled(&mut detail, &mut asking, &mut show, &mut interrupts)
+                .await?
+            {
                 break Stop::Settled;
             }
             tokio::select! {
@@ -78,6 +84,7 @@ impl Following<'_> {
                     }
                     // The server stopped, or a proxy cut the stream.
                     Ok(None) | Err(_) => {
+                        tokio::time::sleep(BEFORE_REOPENING).await;
                         stream = self.open(run).await?;
                         detail = self.run(run).await?;
                     }
@@ -167,8 +174,9 @@ impl Following<'_> {
     async fn settled(
         &self,
         detail: &mut RunDetail,
-        asking: &Asking,
+        asking: &mut Asking,
         show: &mut Show,
+        interrupts: &mut Interrupts,
     ) -> Result<bool, ClientError> {
         loop {
             let state = detail.run.state;
@@ -183,7 +191,12 @@ impl Following<'_> {
             let Some(approval) = waiting else {
                 return Ok(false);
             };
-            let approve = match asking.about(&approval, show).await {
+            let answer = tokio::select! {
+                answer = asking.about(&approval, show) => answer,
+                // Whoever leaves the question leaves it open.
+                _ = interrupts.next() => asking.leave(&approval),
+            };
+            let approve = match answer {
                 Answer::Approve => true,
                 Answer::Reject => false,
                 // Other branches may still be at work.
