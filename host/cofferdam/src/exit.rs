@@ -64,10 +64,10 @@ fn text(error: &anyhow::Error) {
     for cause in causes(error) {
         eprintln!("  caused by: {}", safe(&cause));
     }
-    if let Some(ClientError::Problem(problem)) = error.downcast_ref() {
-        if let Some(hint) = problem.more.get("hint").and_then(Value::as_str) {
-            eprintln!("  hint: {}", safe(hint));
-        }
+    if let Some(ClientError::Problem(problem)) = error.downcast_ref()
+        && let Some(hint) = problem.more.get("hint").and_then(Value::as_str)
+    {
+        eprintln!("  hint: {}", safe(hint));
     }
 }
 

@@ -56,7 +56,9 @@ mod tests {
             ("XDG_STATE_HOME", "/xdg"),
             ("HOME", "/home/u"),
         ];
-        let cases: [(Option<&str>, Option<&str>, &[usize], &str); 6] = [
+        // Flag, configuration, which of the variables are there, and what follows.
+        type Case<'a> = (Option<&'a str>, Option<&'a str>, &'a [usize], &'a str);
+        let cases: [Case; 6] = [
             (Some("/flag"), Some("/file"), &[0, 1, 2], "/flag"),
             (None, Some("/file"), &[0, 1, 2], "/env"),
             (None, Some("/file"), &[1, 2], "/file"),
