@@ -465,7 +465,7 @@ fn waiting(site: &Site) -> std::process::Child {
         go.display()
     );
     site.write("slow.yaml", &text);
-    let child = site
+    let mut child = site
         .command(&["run", "slow.yaml"])
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
@@ -477,7 +477,11 @@ fn waiting(site: &Site) -> std::process::Child {
         if ran.code == Some(0) && ran.json()["steps"][0]["state"] == "running" {
             return child;
         }
-        assert!(begun.elapsed().as_secs() < 120, "the step does not begin");
+        if begun.elapsed().as_secs() > 120 {
+            child.kill().unwrap();
+            let output = child.wait_with_output().unwrap();
+            panic!("the step does not begin: {output:?}");
+        }
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
 }
