@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 /// The contract's packages in the order of their dependencies.
-const CONTRACT: [(&str, &str); 6] = [
+const CONTRACT: [(&str, &str); 7] = [
     ("types", include_str!("../../../../wit/types/types.wit")),
     (
         "runtime",
@@ -23,6 +23,7 @@ const CONTRACT: [(&str, &str); 6] = [
     ("reply", include_str!("../../../../wit/reply/reply.wit")),
     ("disk", include_str!("../../../../wit/disk/disk.wit")),
     ("guest", include_str!("../../../../wit/guest/guest.wit")),
+    ("tool", include_str!("../../../../wit/tool/tool.wit")),
     ("plugin", include_str!("../../../../wit/plugin/plugin.wit")),
 ];
 
