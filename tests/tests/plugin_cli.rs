@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 
 /// Every plugin of the product in the order of a run.
-const IN_ORDER: [(&str, &str); 7] = [
+const IN_ORDER: [(&str, &str); 9] = [
     ("disk-source", "image"),
     ("filesystem", "ext4"),
     ("inspector", "linux"),
@@ -20,6 +20,8 @@ const IN_ORDER: [(&str, &str); 7] = [
     ("fixer", "grub"),
     ("fixer", "device-map"),
     ("fixer", "initramfs"),
+    ("workflow-step", "boot-test"),
+    ("workflow-step", "command"),
 ];
 
 /// The header of a component (Component Model, binary format: version 13, layer 1).
