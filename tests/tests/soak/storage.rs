@@ -17,7 +17,7 @@ name: two
 steps:
   - id: first
     uses: command
-    with: { tool: sh, args: [-c, 'until test -e go; do sleep 0.02; done'] }
+    with: { tool: sh, args: [-c, 'touch begun; until test -e go; do sleep 0.02; done'] }
   - id: second
     uses: command
     needs: [first]
@@ -124,7 +124,7 @@ fn waiting_run(site: &Site) -> (Child, PathBuf) {
             .into_iter()
             .flatten()
             .map(|run| run.unwrap().path().join("first"))
-            .find(|work| work.is_dir());
+            .find(|work| work.join("begun").exists());
         if let Some(work) = found {
             break work;
         }
@@ -239,7 +239,7 @@ fn a_damaged_database_is_named_and_a_backup_helps() {
     let state = site.path("state");
     site.write(
         "two.yaml",
-        &WORKFLOW.replace("until test -e go; do sleep 0.02; done", "true"),
+        &WORKFLOW.replace("touch begun; until test -e go; do sleep 0.02; done", "true"),
     );
     let _ = site.run(&["run", "two.yaml"]).code(0);
     let _ = site.run(&["backup", "saved.db"]).code(0);
