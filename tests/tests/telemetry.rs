@@ -197,6 +197,55 @@ fn a_collector_that_never_answers_harms_nobody() {
 }
 
 #[test]
+fn the_metrics_say_what_happened() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[]);
+    let run = server.run(WORKFLOW, &[]);
+    assert_eq!(run["run"]["state"], "succeeded", "{run}");
+    let metrics = server.get("/metrics", &[]);
+    assert_eq!(metrics.status, 200, "{}", metrics.whole);
+    let value = |line: &str| -> f64 {
+        let found = metrics
+            .body
+            .lines()
+            .find_map(|known| known.strip_prefix(line));
+        let found = found.unwrap_or_else(|| panic!("no {line} in\n{}", metrics.body));
+        found.trim().parse().unwrap()
+    };
+    for (line, least) in [
+        ("cofferdam_runs{state=\"succeeded\"}", 1.0),
+        ("cofferdam_runs_finished_total{state=\"succeeded\"}", 1.0),
+        (
+            "cofferdam_step_attempts_total{plugin=\"command\",outcome=\"succeeded\"}",
+            1.0,
+        ),
+        (
+            "cofferdam_plugin_calls_total{plugin=\"command\",call=\"execute\",outcome=\"ok\"}",
+            1.0,
+        ),
+        ("cofferdam_host_operations_total{outcome=\"finished\"}", 1.0),
+        (
+            "cofferdam_store_write_duration_seconds_count{durability=\"process\"}",
+            2.0,
+        ),
+        (
+            "cofferdam_store_write_duration_seconds_count{durability=\"power\"}",
+            2.0,
+        ),
+        ("cofferdam_authentications_total{outcome=\"ok\"}", 2.0),
+        (
+            "cofferdam_http_requests_total{method=\"POST\",route=\"/api/v1/runs\",status=\"201\"}",
+            1.0,
+        ),
+        ("cofferdam_event_subscribers", 0.0),
+        ("process_resident_memory_bytes", 1e6),
+    ] {
+        assert!(value(line) >= least, "{line} {}", value(line));
+    }
+    server.stop();
+}
+
+#[test]
 fn each_line_of_the_log_says_where_it_comes_from() {
     let folder = folder();
     let failing = "name: failing\nsteps:\n  - id: greet\n    uses: command\n    with: { tool: echo, args: [\"hello\"], expect-exit: 7 }\n";

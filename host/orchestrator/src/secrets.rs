@@ -13,11 +13,11 @@
 
 use crate::identity::{Actor, Identity, IdentityError, project_name};
 use crate::redact::{Redactor, SHORTEST};
+use crate::tool::Granted;
 use async_trait::async_trait;
 use cofferdam_contract::services::Secrets;
-use cofferdam_contract::types::{Error, ErrorCode};
+use cofferdam_contract::types::Error;
 use cofferdam_store::{Role, SecretInfo, SecretKey, Store, StoreError};
-use serde::Deserialize;
 use serde_json::json;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -26,41 +26,6 @@ use zeroize::Zeroizing;
 
 /// The largest value, bytes; what the `secrets` interface hands to a plugin at most.
 pub const LARGEST: usize = 64 << 10;
-
-/// Which secrets a plugin may read: `[plugins.ID.grants.secrets]` of the configuration.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SecretGrant {
-    /// Names; `*` stands for any characters.
-    pub names: Vec<String>,
-}
-
-impl SecretGrant {
-    /// Whether a secret of this name is granted.
-    pub fn allows(&self, name: &str) -> bool {
-        self.names.iter().any(|pattern| fits(pattern, name))
-    }
-}
-
-/// Whether `name` is what `pattern` says, in which `*` stands for any characters.
-fn fits(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|start| name.strip_prefix(start)) else {
-        return false;
-    };
-    let mut parts: Vec<&str> = parts.collect();
-    // Without a star the start has to be all of it.
-    let Some(end) = parts.pop() else {
-        return rest.is_empty();
-    };
-    for part in parts {
-        match rest.split_once(part) {
-            Some((_, after)) => rest = after,
-            None => return false,
-        }
-    }
-    rest.ends_with(end)
-}
 
 /// The host's secrets. Clones share everything.
 #[derive(Clone)]
@@ -196,14 +161,14 @@ impl SecretKeeper {
         .await
     }
 
-    /// What stands behind the `secrets` import of a step with `plugin` in a run of `project`.
-    pub fn for_step(&self, project: &str, plugin: &str, grant: SecretGrant) -> StepSecrets {
+    /// What stands behind the `secrets` import of a step in a run of `project`, whose plugin
+    /// was granted `granted`.
+    pub fn for_step(&self, project: &str, granted: Arc<Granted>) -> StepSecrets {
         StepSecrets {
             keeper: self.clone(),
             redactor: self.redactor(project),
             project: project.to_owned(),
-            plugin: plugin.to_owned(),
-            grant,
+            granted,
         }
     }
 
@@ -249,25 +214,12 @@ pub struct StepSecrets {
     keeper: SecretKeeper,
     redactor: Redactor,
     project: String,
-    plugin: String,
-    grant: SecretGrant,
+    granted: Arc<Granted>,
 }
 
 impl StepSecrets {
     fn value(&self, name: &str) -> Result<Vec<u8>, Error> {
-        if !self.grant.allows(name) {
-            return Err(Error::new(
-                ErrorCode::Denied,
-                format!(
-                    "the secret `{name}` is not granted to plugin {}",
-                    self.plugin
-                ),
-            )
-            .with_hint(format!(
-                "add it to names under [plugins.{}.grants.secrets] in cofferdam.toml",
-                self.plugin
-            )));
-        }
+        self.granted.secret(name)?;
         let keeper = &self.keeper;
         let found = keeper
             .key()
@@ -300,40 +252,6 @@ impl Secrets for StepSecrets {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_characters() {
-        for (pattern, name, expected) in [
-            ("db", "db", true),
-            ("db", "db2", false),
-            ("db", "adb", false),
-            ("db-*", "db-main", true),
-            ("db-*", "db-", true),
-            ("db-*", "db", false),
-            ("*", "anything", true),
-            ("*-key", "a-key", true),
-            ("*-key", "a-keys", false),
-            ("a*b*c", "abc", true),
-            ("a*b*c", "axxbyyc", true),
-            ("a*b*c", "acb", false),
-            ("a*a", "a", false),
-            ("*ab*ab", "ab", false),
-            ("**", "x", true),
-            ("", "", true),
-            ("", "x", false),
-        ] {
-            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
-        }
-    }
-
-    #[test]
-    fn a_grant_is_read_strictly() {
-        let grant: SecretGrant = serde_json::from_value(json!({"names": ["db-*", "one"]})).unwrap();
-        assert!(grant.allows("db-main") && grant.allows("one") && !grant.allows("two"));
-        assert!(!SecretGrant::default().allows(""));
-        assert!(serde_json::from_value::<SecretGrant>(json!({"name": []})).is_err());
-        assert!(serde_json::from_value::<SecretGrant>(json!({})).is_err());
-    }
 
     #[test]
     fn names_are_those_that_plugins_can_ask_for() {

@@ -37,7 +37,6 @@ pub mod operation;
 pub mod problem;
 pub mod request;
 pub mod retry;
-pub mod secret;
 mod start;
 pub mod workflow;
 mod workflows;

@@ -12,6 +12,7 @@ use cofferdam_contract::types::{Error, ErrorCode, ToolOutcome, ToolRequest};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -101,6 +102,8 @@ impl Tools for ToolRunner {
 
     async fn keep(&self, file: &str, name: &str) -> Result<String, Error> {
         check_artifact_name(name)?;
+        self.no_secret("the name of an artifact", name)?;
+        self.no_secret("the path of a file to keep", file)?;
         let path = self.kept(file)?;
         self.artifacts.add(&path, name).await
     }
@@ -109,6 +112,7 @@ impl Tools for ToolRunner {
 impl ToolRunner {
     async fn operate(&self, request: ToolRequest) -> Result<ToolOutcome, Error> {
         let tool = arguments::check(&self.granted, &self.step, &request)?;
+        self.no_secret("the name of an operation", &request.operation)?;
         let files = self.files(&request).await?;
         let journalled = json!({
             "program": request.program,
@@ -160,6 +164,14 @@ impl ToolRunner {
                 )))
             }
             Err(Unfinished::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Names go into the journal as they are.
+    fn no_secret(&self, what: &str, name: &str) -> Result<(), Error> {
+        match self.redactor.text(name) {
+            Cow::Borrowed(_) => Ok(()),
+            Cow::Owned(_) => Err(Error::invalid(format!("{what} holds a secret"))),
         }
     }
 

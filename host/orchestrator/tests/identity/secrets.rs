@@ -5,9 +5,12 @@ use cofferdam_contract::services::Secrets;
 use cofferdam_contract::types::ErrorCode;
 use cofferdam_orchestrator::identity::Actor;
 use cofferdam_orchestrator::redact::{MARK, Redactor};
-use cofferdam_orchestrator::secrets::{LARGEST, SecretGrant, SecretKeeper};
+use cofferdam_orchestrator::secrets::{LARGEST, SecretKeeper};
+use cofferdam_orchestrator::tool::{Granted, Grants, PluginGrants, SecretsGrant};
 use cofferdam_store::Role;
+use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 
 fn keeper(world: &World) -> SecretKeeper {
     SecretKeeper::new(
@@ -29,10 +32,16 @@ async fn set(
     verdict(keeper.set(actor, project, name, value.into()).await)
 }
 
-fn grant(names: &[&str]) -> SecretGrant {
-    SecretGrant {
-        names: names.iter().map(|name| (*name).to_owned()).collect(),
-    }
+fn granted(names: &[&str]) -> Arc<Granted> {
+    let grants = PluginGrants {
+        secrets: Some(SecretsGrant {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+        }),
+        ..PluginGrants::default()
+    };
+    Grants::check([("deployer", &grants)], OsStr::new(""))
+        .unwrap()
+        .of("deployer")
 }
 
 #[tokio::test]
@@ -85,7 +94,7 @@ async fn a_step_gets_what_was_granted_of_its_own_project() {
     ] {
         assert_eq!(set(&keeper, &local(), project, name, value).await, "ok");
     }
-    let step = keeper.for_step("web", "deployer", grant(&["db-*"]));
+    let step = keeper.for_step("web", granted(&["db-*"]));
     assert_eq!(step.get("db-main").await.unwrap(), b"value-of-web");
     let cases = [
         ("tls", ErrorCode::Denied),
@@ -103,7 +112,7 @@ async fn a_step_gets_what_was_granted_of_its_own_project() {
             .unwrap()
             .contains("[plugins.deployer.grants.secrets]")
     );
-    let nothing = keeper.for_step("web", "deployer", SecretGrant::default());
+    let nothing = keeper.for_step("web", granted(&[]));
     assert_eq!(
         nothing.get("db-main").await.unwrap_err().code,
         ErrorCode::Denied
@@ -121,7 +130,7 @@ async fn what_was_handed_out_is_redacted_in_its_project() {
     let keeper = keeper(&world);
     let text = "it is value-of-web";
     assert_eq!(keeper.redactor("web").text(text), text);
-    let step = keeper.for_step("web", "deployer", grant(&["*"]));
+    let step = keeper.for_step("web", granted(&["*"]));
     step.get("db").await.unwrap();
     assert_eq!(keeper.redactor("web").text(text), format!("it is {MARK}"));
     assert_eq!(keeper.host_redactor().text(text), format!("it is {MARK}"));

@@ -1,6 +1,7 @@
 //! Secrets that a program is given stay out of its folder and of the journal.
 
 use crate::common::{Bench, sh, text, until};
+use cofferdam_contract::services::Tools;
 use cofferdam_contract::types::ErrorCode;
 use std::path::Path;
 
@@ -76,6 +77,23 @@ async fn an_expression_may_be_about_a_secret() {
     let outcome = bench.run(request).await.unwrap();
     assert_eq!(outcome.matched, Some(0));
     assert_eq!(holding(&bench.state), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_holds_no_secret() {
+    let bench = Bench::new();
+    bench.runner.redactor.remember(b"s3cret-name");
+    let mut request = sh("touch s3cret-name plain");
+    assert_eq!(bench.run(request.clone()).await.unwrap().exit, Some(0));
+    request.operation = "my-s3cret-name".to_owned();
+    let error = bench.run(request).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Invalid);
+    for (file, name) in [("plain", "s3cret-name"), ("s3cret-name", "plain")] {
+        let error = bench.runner.keep(file, name).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Invalid, "{file} {name}");
+        assert!(!error.message.contains("s3cret"), "{}", error.message);
+    }
+    bench.runner.keep("plain", "plain").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

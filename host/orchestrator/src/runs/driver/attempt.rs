@@ -8,7 +8,6 @@ use crate::runs::engine::Engine;
 use crate::runs::looking::{Looking, LookingArtifacts};
 use crate::runs::operation::{Ledger, StepOperations};
 use crate::runs::problem::{code_name, of_call, problem};
-use crate::runs::secret::GrantedSecrets;
 use crate::runs::workflow::{Approval, CompiledStep};
 use crate::tool::{Denied, ToolRunner};
 use cofferdam_contract::failure::CallError;
@@ -350,14 +349,7 @@ impl Caller {
                 artifacts: artifacts.clone(),
                 redactor: engine.secrets.redactor(&self.facts.project),
             }),
-            secrets: Arc::new(GrantedSecrets {
-                secrets: engine.secrets.for_step(
-                    &self.facts.project,
-                    &self.plugin.id,
-                    GrantedSecrets::every_name(),
-                ),
-                granted,
-            }),
+            secrets: Arc::new(engine.secrets.for_step(&self.facts.project, granted)),
             operations: operations(&ledgers.native),
             artifacts,
         }
