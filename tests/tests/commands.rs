@@ -377,6 +377,35 @@ fn commands_beside_a_host_are_its_clients() {
 }
 
 #[test]
+fn commands_at_the_same_time_find_the_host_that_there_is() {
+    let site = Site::embedded();
+    prepare(&site);
+    // Each is the host for a moment, or the client of one that is about to leave.
+    std::thread::scope(|scope| {
+        for commands in [
+            ["run", "greet.yaml"].as_slice(),
+            &["run", "greet.yaml"],
+            &["runs", "list"],
+            &["user", "list"],
+        ] {
+            let site = &site;
+            scope.spawn(move || {
+                for _ in 0..4 {
+                    let ran = site.run(commands);
+                    assert_eq!(ran.code, Some(0), "{commands:?}\n{}", ran.stderr);
+                }
+            });
+        }
+    });
+    let list = site.run(&["runs", "list", "--output", "json"]);
+    let list: Value = serde_json::from_str(&list.stdout).unwrap();
+    assert_eq!(list["runs"].as_array().unwrap().len(), 8);
+    for run in list["runs"].as_array().unwrap() {
+        assert_eq!(run["state"], "succeeded", "{run}");
+    }
+}
+
+#[test]
 fn a_run_goes_on_with_the_next_host() {
     let mut site = Site::served();
     prepare(&site);

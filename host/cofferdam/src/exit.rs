@@ -151,9 +151,11 @@ fn code(error: &anyhow::Error) -> u8 {
         return ended.code;
     }
     match error.downcast_ref::<ClientError>() {
-        Some(ClientError::Unreachable { .. } | ClientError::Interrupted { .. }) => {
-            return UNREACHABLE;
-        }
+        Some(
+            ClientError::NobodyListens { .. }
+            | ClientError::Unreachable { .. }
+            | ClientError::Interrupted { .. },
+        ) => return UNREACHABLE,
         Some(ClientError::Problem(problem)) if [401, 403].contains(&problem.status) => {
             return NOT_AUTHORISED;
         }

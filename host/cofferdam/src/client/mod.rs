@@ -21,12 +21,14 @@ pub mod runs;
 pub mod session;
 pub mod transport;
 
+use async_trait::async_trait;
 use axum::http::{HeaderName, Method, header};
 use futures_util::StreamExt;
 use problem::{ClientError, Problem};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use transport::{ByteStream, Transport};
+use std::sync::{Arc, Mutex, PoisonError};
+use transport::{ByteStream, Reply, Transport};
 
 /// The largest answer that is read, in bytes.
 pub const MAX_ANSWER: usize = 64 << 20;
@@ -38,7 +40,7 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 pub const API: &str = "/api/v1";
 
 /// One request.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ask {
     /// What is done.
     pub method: Method,
@@ -104,27 +106,70 @@ impl Ask {
     }
 }
 
+/// Finds the host again when the one that was asked has gone.
+#[async_trait]
+pub trait Reopen: Send + Sync {
+    /// A way to the host that there is now.
+    async fn reopen(&self) -> Result<Transport, ClientError>;
+}
+
 /// Asks one host's API.
 #[derive(Clone)]
 pub struct Client {
-    transport: Transport,
+    transport: Arc<Mutex<Transport>>,
+    reopen: Option<Arc<dyn Reopen>>,
 }
 
 impl Client {
     /// A client over this transport.
     pub fn new(transport: Transport) -> Self {
-        Self { transport }
+        Self {
+            transport: Arc::new(Mutex::new(transport)),
+            reopen: None,
+        }
+    }
+
+    /// A client that looks for another host when the one behind a socket has gone.
+    pub fn reopening(transport: Transport, reopen: Arc<dyn Reopen>) -> Self {
+        Self {
+            reopen: Some(reopen),
+            ..Self::new(transport)
+        }
+    }
+
+    fn transport(&self) -> Transport {
+        self.transport
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Whether the host's files are this process's files: paths may then be relative to the
     /// current folder.
     pub fn is_local(&self) -> bool {
-        self.transport.is_local()
+        self.transport().is_local()
     }
 
     /// Whether the host is another process, which goes on when this one ends.
     pub fn outlives_us(&self) -> bool {
-        self.transport.outlives_us()
+        self.transport().outlives_us()
+    }
+
+    /// Asks, and asks the next host where the request never reached the one before.
+    async fn send(&self, ask: Ask) -> Result<Reply, ClientError> {
+        let transport = self.transport();
+        let again = ask.clone();
+        match (transport.send(ask).await, &self.reopen) {
+            (Err(ClientError::NobodyListens { .. }), Some(reopen)) => {
+                let transport = reopen.reopen().await?;
+                *self
+                    .transport
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner) = transport.clone();
+                transport.send(again).await
+            }
+            (reply, _) => reply,
+        }
     }
 
     /// The answer's JSON, or null where there is none.
@@ -150,7 +195,6 @@ impl Client {
     /// The answer as a stream of bytes, for events.
     pub async fn stream(&self, ask: Ask) -> Result<ByteStream, ClientError> {
         let reply = self
-            .transport
             .send(ask.header(header::ACCEPT, Some("text/event-stream")))
             .await?;
         if reply.status.is_success() {
@@ -161,7 +205,7 @@ impl Client {
     }
 
     async fn read(&self, ask: Ask) -> Result<Vec<u8>, ClientError> {
-        let reply = self.transport.send(ask).await?;
+        let reply = self.send(ask).await?;
         let body = self.collect(reply.body).await?;
         if reply.status.is_success() {
             return Ok(body);
@@ -173,7 +217,7 @@ impl Client {
         let mut collected = Vec::new();
         while let Some(part) = body.next().await {
             let part = part.map_err(|reason| ClientError::Interrupted {
-                host: self.transport.to_string(),
+                host: self.transport().to_string(),
                 reason,
             })?;
             if collected.len() + part.len() > MAX_ANSWER {
@@ -186,7 +230,7 @@ impl Client {
 
     fn nonsense(&self, reason: String) -> ClientError {
         ClientError::Nonsense {
-            host: self.transport.to_string(),
+            host: self.transport().to_string(),
             reason,
         }
     }

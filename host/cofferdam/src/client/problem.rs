@@ -60,9 +60,19 @@ pub enum ClientError {
     /// The host said no.
     #[error("{}", .0.detail)]
     Problem(Box<Problem>),
-    /// Nobody answers.
+    /// There is nobody: the request was not sent.
     #[error(
         "cannot reach {host}: {reason}; is it running, and is the address (--server or COFFERDAM_SERVER) right?"
+    )]
+    NobodyListens {
+        /// Who was asked.
+        host: String,
+        /// What the network said.
+        reason: String,
+    },
+    /// No answer came; whether the request was received is not known.
+    #[error(
+        "no answer from {host}: {reason}; look whether what was asked was done before asking again"
     )]
     Unreachable {
         /// Who was asked.

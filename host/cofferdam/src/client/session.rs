@@ -1,29 +1,29 @@
 //! Which host a command talks to.
 //!
 //! A server where one is named; else the host that holds the state folder, through its
-//! socket; else this process becomes the host for as long as the command takes. Two
-//! commands may race for the folder, and a host may just be leaving: whoever finds the
-//! folder held and nobody at the socket looks again for a while.
+//! socket; else this process becomes the host for as long as the command takes. A host
+//! behind the socket may be another command, and leave when that is done: then the next one
+//! is looked for, which may be this process.
 
-use super::Client;
+use super::problem::ClientError;
 use super::transport::{ServerOptions, Transport};
+use super::{Client, Reopen};
 use crate::cli::{Global, Output};
 use crate::config::Config;
 use crate::host::embedded::{Embedded, Opening};
 use crate::render::{json, sayln};
 use anyhow::{Context, Result, bail};
+use async_trait::async_trait;
 use serde_json::Value;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// The environment variable with the server's address.
 const SERVER_VARIABLE: &str = "COFFERDAM_SERVER";
 /// The environment variable with the token.
 const TOKEN_VARIABLE: &str = "COFFERDAM_TOKEN";
-/// How often a held folder is looked at again, and how long between.
-const LOOKS: u32 = 50;
-const BETWEEN: Duration = Duration::from_millis(100);
 
 /// Whether a host in this process carries on runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,6 @@ pub struct Session {
     /// How results are printed.
     pub output: Output,
     named_project: Option<String>,
-    embedded: Option<Embedded>,
 }
 
 impl Session {
@@ -53,30 +52,34 @@ impl Session {
         engine: Engine,
         work: impl AsyncFnOnce(&Self) -> Result<T>,
     ) -> Result<T> {
-        let session = Self::open(global, engine).await?;
-        let result = work(&session).await;
-        if let Some(embedded) = session.embedded {
-            embedded.close().await;
-        }
-        result
-    }
-
-    async fn open(global: &Global, engine: Engine) -> Result<Self> {
         let config = Config::read(global.config.as_deref())?;
         let named_project = global.project.clone().or_else(|| config.project.clone());
-        let (client, embedded) = match server(global, &config)? {
-            Some(options) => (Client::new(Transport::server(&options)?), None),
-            None => local(global, &config, engine).await?,
+        let server = server(global, &config)?;
+        let local = Arc::new(Local {
+            global: global.clone(),
+            config,
+            engine,
+            embedded: Mutex::default(),
+        });
+        let client = match server {
+            Some(options) => Client::new(Transport::server(&options)?),
+            None => Client::reopening(local.open().await?, Arc::clone(&local) as _),
         };
-        Ok(Self {
+        let session = Self {
             client,
             project: named_project
                 .clone()
                 .unwrap_or_else(|| "default".to_owned()),
             output: global.output,
             named_project,
-            embedded,
-        })
+        };
+        let result = work(&session).await;
+        drop(session);
+        let embedded = local.embedded.lock().await.take();
+        if let Some(embedded) = embedded {
+            embedded.close().await;
+        }
+        result
     }
 
     /// The project, if one was named: lists show all otherwise.
@@ -135,31 +138,32 @@ fn read_token(file: &Path) -> Result<String> {
     Ok(text.trim().to_owned())
 }
 
-async fn local(
-    global: &Global,
-    config: &Config,
+/// The host of the state folder, whoever it is at the moment.
+struct Local {
+    global: Global,
+    config: Config,
     engine: Engine,
-) -> Result<(Client, Option<Embedded>)> {
-    let mut looked = 0;
-    loop {
-        match Embedded::open(global, config, engine).await? {
-            Opening::Host(embedded) => {
-                let client = Client::new(Transport::InProcess(embedded.router()));
-                return Ok((client, Some(*embedded)));
+    embedded: Mutex<Option<Embedded>>,
+}
+
+impl Local {
+    async fn open(&self) -> Result<Transport> {
+        match Embedded::open(&self.global, &self.config, self.engine).await? {
+            Opening::Host(host) => {
+                let transport = Transport::InProcess(host.router());
+                *self.embedded.lock().await = Some(*host);
+                Ok(transport)
             }
-            Opening::Held { socket } => {
-                if tokio::net::UnixStream::connect(&socket).await.is_ok() {
-                    return Ok((Client::new(Transport::socket(&socket)?), None));
-                }
-                looked += 1;
-                if looked == LOOKS {
-                    bail!(
-                        "another host holds the state folder and does not answer at {}; is it hanging? `cofferdam doctor` looks",
-                        socket.display()
-                    );
-                }
-                tokio::time::sleep(BETWEEN).await;
-            }
+            Opening::Held { socket } => Ok(Transport::socket(&socket)?),
         }
+    }
+}
+
+#[async_trait]
+impl Reopen for Local {
+    async fn reopen(&self) -> Result<Transport, ClientError> {
+        self.open()
+            .await
+            .map_err(|error| ClientError::Setup(format!("{error:#}")))
     }
 }

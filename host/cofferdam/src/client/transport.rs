@@ -152,13 +152,14 @@ impl Transport {
         if let Some(body) = ask.body {
             request = request.json(&body);
         }
-        let response = request
-            .send()
-            .await
-            .map_err(|error| ClientError::Unreachable {
-                host: self.to_string(),
-                reason: chain(&error),
-            })?;
+        let response = request.send().await.map_err(|error| {
+            let (host, reason) = (self.to_string(), chain(&error));
+            if error.is_connect() {
+                ClientError::NobodyListens { host, reason }
+            } else {
+                ClientError::Unreachable { host, reason }
+            }
+        })?;
         Ok(Reply {
             status: response.status(),
             body: response

@@ -32,10 +32,13 @@ pub async fn run(command: &RunsCommand, global: &Global) -> Result<ExitCode> {
             .await
         }
         RunsCommand::Logs(command) => {
-            Session::with(global, Engine::Idle, async |session| {
-                logs(session, command).await
-            })
-            .await
+            // Who follows a run without a server carries it on.
+            let engine = if command.follow {
+                Engine::Working
+            } else {
+                Engine::Idle
+            };
+            Session::with(global, engine, async |session| logs(session, command).await).await
         }
         RunsCommand::Watch { run, follow } => {
             Session::with(global, Engine::Working, async |session| {

@@ -227,7 +227,9 @@ impl Following<'_> {
 /// What may be different a moment later: the server restarts.
 const fn is_passing(error: &ClientError) -> bool {
     match error {
-        ClientError::Unreachable { .. } | ClientError::Interrupted { .. } => true,
+        ClientError::NobodyListens { .. }
+        | ClientError::Unreachable { .. }
+        | ClientError::Interrupted { .. } => true,
         ClientError::Problem(problem) => matches!(problem.status, 429 | 502 | 503 | 504),
         ClientError::Nonsense { .. } | ClientError::Setup(_) => false,
     }

@@ -1,8 +1,10 @@
 //! A host in this process: for as long as a command takes, or for good as `serve`.
 //!
 //! One host at a time has the state folder: it holds a lock on `host.lock`, which the
-//! kernel lets go of however the process ends. While it is there it answers at `host.sock`,
-//! so that other commands on the same folder are its clients.
+//! kernel lets go of however the process ends. One that carries on runs answers at
+//! `host.sock`, so that other commands on the same folder are its clients. One that only
+//! answers a command is gone in a moment: it takes no clients, whose runs it would leave,
+//! and others wait for it.
 
 use super::{catalogue, grants, natives, plugins, state};
 use crate::cli::Global;
@@ -22,9 +24,14 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+/// How often a folder is looked at that another process holds, and how long between.
+const LOOKS: u32 = 300;
+const BETWEEN: Duration = Duration::from_millis(100);
 
 /// What became of opening the state folder.
 pub enum Opening {
@@ -41,7 +48,7 @@ pub enum Opening {
 pub struct HostOptions {
     /// Whether it carries on runs.
     pub engine: Engine,
-    /// What it listens on beside the socket.
+    /// What it listens on beside the socket, if it carries on runs.
     pub listen: ListenOptions,
     /// Limits of the API.
     pub api: ApiOptions,
@@ -52,9 +59,11 @@ pub struct Embedded {
     orchestrator: Arc<Orchestrator>,
     router: Router,
     addresses: Vec<SocketAddr>,
-    stop: oneshot::Sender<()>,
-    served: JoinHandle<Result<(), ServeError>>,
+    served: Option<Served>,
 }
+
+/// What stops the API on its sockets, and its end.
+type Served = (oneshot::Sender<()>, JoinHandle<Result<(), ServeError>>);
 
 impl Embedded {
     /// A host for one command.
@@ -71,55 +80,71 @@ impl Embedded {
         Self::open_with(global, config, options).await
     }
 
-    /// A host, or where another one is.
+    /// A host, or where another one is. Whoever holds the folder and does not answer is
+    /// about to: it starts, it leaves, or it is a command that will soon be done.
     pub async fn open_with(
         global: &Global,
         config: &Config,
         options: HostOptions,
     ) -> Result<Opening> {
         let paths = StatePaths::new(state::state_folder(global, config)?);
-        let held = || Opening::Held {
-            socket: paths.host_socket(),
-        };
-        // Spares loading the plugins when there is a host already.
-        if UnixStream::connect(paths.host_socket()).await.is_ok() {
-            return Ok(held());
+        let socket = paths.host_socket();
+        for _ in 0..LOOKS {
+            if UnixStream::connect(&socket).await.is_ok() {
+                return Ok(Opening::Held { socket });
+            }
+            // Spares loading the plugins in vain.
+            if !is_held(&paths) {
+                match orchestrator(global, config, &paths, &options.api)? {
+                    Ok(orchestrator) => {
+                        let host = Self::with(orchestrator, options).await?;
+                        return Ok(Opening::Host(Box::new(host)));
+                    }
+                    Err(OpenError::InUse(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            tokio::time::sleep(BETWEEN).await;
         }
-        let orchestrator = match orchestrator(global, config, &paths, &options.api)? {
-            Ok(orchestrator) => orchestrator,
-            Err(OpenError::InUse(_)) => return Ok(held()),
-            Err(error) => return Err(error.into()),
-        };
-        let listeners = Listeners::bind(ListenOptions {
-            socket: Some(paths.host_socket()),
-            local_user: Some(local_user()),
-            ..options.listen
-        })
-        .await?;
-        let addresses = listeners.addresses();
-        if options.engine == Engine::Working {
-            orchestrator.start_engine().await?;
-        }
+        bail!(
+            "another host holds the state folder {} and does not answer; is it hanging? `cofferdam doctor` looks",
+            paths.root().display()
+        )
+    }
+
+    async fn with(orchestrator: Arc<Orchestrator>, options: HostOptions) -> Result<Self> {
         let api = cofferdam_api::router(Arc::clone(&orchestrator), options.api)
             .layer(from_fn(telemetry::propagated));
-        let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(cofferdam_api::serve::serve(
-            listeners,
-            api.clone(),
-            ServeOptions::default(),
-            async move {
-                // Dropped or told: both mean to stop.
-                let _ = stopped.await;
-            },
-        ));
+        let mut addresses = Vec::new();
+        let mut served = None;
+        if options.engine == Engine::Working {
+            let listeners = Listeners::bind(ListenOptions {
+                socket: Some(orchestrator.paths.host_socket()),
+                local_user: Some(local_user()),
+                ..options.listen
+            })
+            .await?;
+            addresses = listeners.addresses();
+            orchestrator.start_engine().await?;
+            let (stop, stopped) = oneshot::channel();
+            let serving = cofferdam_api::serve::serve(
+                listeners,
+                api.clone(),
+                ServeOptions::default(),
+                async move {
+                    // Dropped or told: both mean to stop.
+                    let _ = stopped.await;
+                },
+            );
+            served = Some((stop, tokio::spawn(serving)));
+        }
         let local = LocalActor::new(Some(local_user()));
-        Ok(Opening::Host(Box::new(Self {
+        Ok(Self {
             orchestrator,
             router: api.layer(axum::Extension(local)),
             addresses,
-            stop,
             served,
-        })))
+        })
     }
 
     /// The API for callers in this process, who are the owner of the state folder.
@@ -140,15 +165,24 @@ impl Embedded {
     /// Stops answering, then stops the engine: unfinished runs are left so that the next
     /// host carries them on.
     pub async fn close(self) {
-        // It has ended by itself if nobody listens.
-        let _ = self.stop.send(());
-        match self.served.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the API ended early"),
-            Err(error) => tracing::error!(%error, "the API ended early"),
+        if let Some((stop, served)) = self.served {
+            // It has ended by itself if nobody listens.
+            let _ = stop.send(());
+            match served.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "the API ended early"),
+                Err(error) => tracing::error!(%error, "the API ended early"),
+            }
         }
         self.orchestrator.shutdown().await;
     }
+}
+
+/// Whether another process has the folder.
+fn is_held(paths: &StatePaths) -> bool {
+    // Not made by looking: a file that is not there is not locked.
+    File::open(paths.host_lock())
+        .is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// The facade over the plugins; the inner error is why the state cannot be opened.

@@ -6,6 +6,7 @@ use cofferdam_store::{Store, StoreError};
 use std::fs::TryLockError;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 const RESTORE: &str =
     "stop the host and put a backup in its place: cofferdam restore FILE --replace";
@@ -169,8 +170,16 @@ pub fn database(site: &Site<'_>) -> Vec<Finding> {
 /// Whether a host holds the folder and answers, or left something behind.
 pub async fn host(site: &Site<'_>) -> (Holder, Vec<Finding>) {
     let socket = site.state.host_socket();
-    let held = is_locked(&site.state.host_lock());
-    let answers = tokio::net::UnixStream::connect(&socket).await.is_ok();
+    let (mut held, mut answers) = (false, false);
+    // A command that is the host for a moment holds the folder and takes no clients.
+    for _ in 0..20 {
+        held = is_locked(&site.state.host_lock());
+        answers = tokio::net::UnixStream::connect(&socket).await.is_ok();
+        if !held || answers {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     match (held, answers) {
         (true, true) => (Holder::Host, Vec::new()),
         (true, false) => (
