@@ -202,8 +202,17 @@ fn the_metrics_say_what_happened() {
     let server = Server::start(folder.path(), &[]);
     let run = server.run(WORKFLOW, &[]);
     assert_eq!(run["run"]["state"], "succeeded", "{run}");
-    let metrics = server.get("/metrics", &[]);
-    assert_eq!(metrics.status, 200, "{}", metrics.whole);
+    // Counted once the end is written, so perhaps just after it can be read.
+    let begun = std::time::Instant::now();
+    let metrics = loop {
+        let metrics = server.get("/metrics", &[]);
+        assert_eq!(metrics.status, 200, "{}", metrics.whole);
+        if metrics.body.contains("cofferdam_runs_finished_total{") || begun.elapsed().as_secs() > 30
+        {
+            break metrics;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
     let value = |line: &str| -> f64 {
         let found = metrics
             .body

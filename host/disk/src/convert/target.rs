@@ -269,5 +269,29 @@ impl Drop for PartFile {
             // The lock is still held, so it is this run's file.
             let _ = std::fs::remove_file(&self.part);
         }
+        // Closing is not enough: a program that another thread is just starting has a copy
+        // of the descriptor, and with it the lock, until it is executed.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_ends_with_its_owner_even_where_a_copy_of_the_descriptor_is_about() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("t");
+        for keep in [true, false] {
+            let part = PartFile::open(&target, keep).unwrap();
+            let _copy = part.file.try_clone().unwrap();
+            assert!(matches!(
+                PartFile::open(&target, keep),
+                Err(DiskError::Locked { .. })
+            ));
+            drop(part);
+            PartFile::open(&target, keep).unwrap();
+        }
     }
 }
