@@ -146,7 +146,7 @@ pub trait View: Send + Sync {
 }
 
 /// `cofferdam:guest/facts`: plain data, the same for the whole call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Facts {
     /// The operating system.
     pub operating_system: OperatingSystem,
