@@ -29,6 +29,8 @@ pub const RUN_CANCELLED: u8 = 9;
 pub const UNREACHABLE: u8 = 10;
 /// The server does not know the token, or its user may not do this.
 pub const NOT_AUTHORISED: u8 = 11;
+/// A plugin does something else than its recording has.
+pub const DIVERGED: u8 = 12;
 /// Stopped by the user.
 pub const CANCELLED: u8 = 130;
 

@@ -56,3 +56,52 @@ pub(crate) async fn wait(
         clock.sleep(left.min(LOOK)).await;
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+    use cofferdam_contract::types::{Level, Timestamp};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// A clock on which only sleeping takes time.
+    #[derive(Default)]
+    pub(crate) struct ManualClock(pub(crate) Mutex<Duration>);
+
+    impl ManualClock {
+        pub(crate) fn pass(&self, time: Duration) {
+            *self.0.lock().unwrap() += time;
+        }
+    }
+
+    #[async_trait]
+    impl Clock for ManualClock {
+        fn now(&self) -> Duration {
+            *self.0.lock().unwrap()
+        }
+        async fn sleep(&self, time: Duration) {
+            self.pass(time);
+        }
+    }
+
+    /// A run that may be cancelled.
+    #[derive(Default)]
+    pub(crate) struct TestRun(pub(crate) AtomicBool);
+
+    impl Context for TestRun {
+        fn run_id(&self) -> String {
+            "run".to_owned()
+        }
+        fn cancelled(&self) -> bool {
+            self.0.load(Ordering::Relaxed)
+        }
+        fn now(&self) -> Timestamp {
+            Timestamp {
+                seconds: 0,
+                nanoseconds: 0,
+            }
+        }
+        fn progress(&self, _: &str, _: u64, _: u64, _: &str) {}
+        fn log(&self, _: &str, _: Level, _: &str, _: &[(String, String)]) {}
+    }
+}

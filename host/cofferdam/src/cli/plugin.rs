@@ -21,4 +21,13 @@ pub enum Plugin {
         #[arg(short = 'o', long = "out", value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Run a plugin against recordings of its calls, without what they happened on, and say
+    /// whether it does the same. Nothing outside is touched.
+    Replay {
+        /// A file that the filter `record` wrote, or a folder of them.
+        recording: PathBuf,
+        /// The component to run [default: the plugin of that id in the plugin folders].
+        #[arg(long, value_name = "FILE")]
+        component: Option<PathBuf>,
+    },
 }

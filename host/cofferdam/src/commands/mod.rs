@@ -9,6 +9,7 @@ mod grant;
 mod migrate;
 mod plugin;
 mod plugin_build;
+mod plugin_replay;
 mod restore;
 mod run;
 mod runs;

@@ -1,6 +1,6 @@
 //! `cofferdam plugin list` and `inspect`.
 
-use super::plugin_build;
+use super::{plugin_build, plugin_replay};
 use crate::cli::{Global, Output, Plugin};
 use crate::config::Config;
 use crate::host::plugin_folders;
@@ -20,6 +20,10 @@ pub async fn run(command: &Plugin, global: &Global) -> Result<ExitCode> {
         Plugin::List => list(global),
         Plugin::Inspect { file } => inspect(file, global.output),
         Plugin::Build { folder, out } => plugin_build::run(folder, out.as_deref(), global.output),
+        Plugin::Replay {
+            recording,
+            component,
+        } => plugin_replay::run(recording, component.as_deref(), global).await,
     }
 }
 

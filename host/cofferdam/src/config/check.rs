@@ -56,7 +56,7 @@ impl Walk<'_> {
 
     fn value(&self, value: &DeValue<'_>, schema: &Value, place: &str) -> Result<()> {
         match value {
-            DeValue::Table(table) => self.table(table, schema, place),
+            DeValue::Table(table) => self.table(table, self.chosen(table, schema), place),
             DeValue::Array(items) => {
                 let schema = self.follow(schema).get("items").unwrap_or(&Value::Null);
                 items
@@ -65,6 +65,24 @@ impl Walk<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Of schemas that a tag tells apart, the one that the table's tag names.
+    fn chosen<'s>(&'s self, table: &DeTable<'_>, schema: &'s Value) -> &'s Value {
+        let schema = self.follow(schema);
+        let fits = |choice: &&Value| {
+            let properties = choice.get("properties").and_then(Value::as_object);
+            properties.into_iter().flatten().any(|(name, property)| {
+                let given = table
+                    .get(name.as_str())
+                    .and_then(|it| it.get_ref().as_str());
+                given.is_some() && property.get("const").and_then(Value::as_str) == given
+            })
+        };
+        let choices = schema.get("oneOf").and_then(Value::as_array);
+        choices
+            .and_then(|choices| choices.iter().find(fits))
+            .unwrap_or(schema)
     }
 
     /// The schema behind references and `T or null`.
@@ -131,6 +149,10 @@ mod tests {
             (
                 "[plugins.fstab]\nsetings = {}",
                 vec!["line 2", "[plugins.fstab]", "\"settings\""],
+            ),
+            (
+                "[[plugins.a.filters]]\nfilter = \"log\"\n[[plugins.a.filters]]\nfilter = \"delay\"\nfixd-ms = 1",
+                vec!["line 5", "[plugins.a.filters]", "\"fixed-ms\""],
             ),
             ("zzz = 1", vec!["known are", "plugin-folders, state"]),
         ] {

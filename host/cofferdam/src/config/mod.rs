@@ -10,6 +10,7 @@ mod server;
 pub use server::{ClientConfig, RateConfig, ServerConfig};
 
 use anyhow::{Context, Result, bail};
+use cofferdam_filters::FilterConfig;
 use cofferdam_orchestrator::migration::request::GivenSettings;
 use cofferdam_orchestrator::tool::PluginGrants;
 use schemars::JsonSchema;
@@ -53,6 +54,8 @@ pub struct PluginConfig {
     pub settings: Map<String, Value>,
     /// What it may do beyond what its kind always may; a plugin that wants more is refused.
     pub grants: PluginGrants,
+    /// What stands around its calls, nearest to the plugin first.
+    pub filters: Vec<FilterConfig>,
 }
 
 impl Config {
@@ -93,7 +96,13 @@ impl Config {
             .chain(&mut server.tls_key)
             .chain(&mut server.file_roots)
             .chain(&mut client.token_file)
-            .chain(&mut client.ca);
+            .chain(&mut client.ca)
+            .chain(
+                self.plugins
+                    .values_mut()
+                    .flat_map(|plugin| &mut plugin.filters)
+                    .filter_map(FilterConfig::path_mut),
+            );
         for path in paths {
             *path = folder.join(&path);
         }
@@ -160,7 +169,8 @@ mod tests {
         let file = folder.path().join("c.toml");
         std::fs::write(
             &file,
-            "state = \"s\"\n[server]\nfile-roots = [\"/abs\", \"rel\"]\n[client]\nca = \"ca.pem\"",
+            "state = \"s\"\n[server]\nfile-roots = [\"/abs\", \"rel\"]\n[client]\nca = \"ca.pem\"\n\
+             [[plugins.a.filters]]\nfilter = \"record\"\nfolder = \"r\"",
         )
         .unwrap();
         let config = Config::read(Some(&file)).unwrap();
@@ -170,6 +180,8 @@ mod tests {
             [PathBuf::from("/abs"), folder.path().join("rel")]
         );
         assert_eq!(config.client.ca, Some(folder.path().join("ca.pem")));
+        let mut filters = config.plugins["a"].filters.clone();
+        assert_eq!(filters[0].path_mut(), Some(&mut folder.path().join("r")));
     }
 
     /// The published schema is the code's. To change it, run the test with

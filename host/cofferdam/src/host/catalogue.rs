@@ -13,6 +13,7 @@ use cofferdam_contract::grants::Granted;
 use cofferdam_contract::kinds::{Kind, WorkflowStep};
 use cofferdam_contract::manifest::Manifest;
 use cofferdam_contract::types::ErrorCode;
+use cofferdam_filters::Filters;
 use cofferdam_orchestrator::catalogue::{
     Catalogue, CatalogueError, NativeSteps, PluginInfo, ResolvedPlugin, StepReference,
 };
@@ -29,6 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Plugins {
     runtime: Arc<Runtime>,
     loaded: LoadedPlugins,
+    filters: Arc<Filters>,
     natives: NativeSteps,
     granted: Granted,
     settings: GivenSettings,
@@ -41,6 +43,7 @@ impl Plugins {
     pub fn new(
         runtime: Arc<Runtime>,
         loaded: LoadedPlugins,
+        filters: Arc<Filters>,
         natives: NativeSteps,
         granted: Granted,
         config: &Config,
@@ -48,6 +51,7 @@ impl Plugins {
         Ok(Self {
             runtime,
             loaded,
+            filters,
             natives,
             granted,
             settings: config.settings(&[])?,
@@ -158,6 +162,9 @@ impl Catalogue for Plugins {
         .map_err(|error| unusable(&pinned.id, ErrorCode::Other)(error.to_string()))?;
         let step =
             loaded.map_err(|error| unusable(&pinned.id, ErrorCode::Denied)(error.to_string()))?;
+        let filtered = self.filters.wrap_step(step);
+        let step = filtered
+            .map_err(|error| unusable(&pinned.id, ErrorCode::Invalid)(error.to_string()))?;
         self.pinned
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -196,7 +196,11 @@ fn orchestrator(
     let loaded = plugins::load_granted(global, config, &granted)?;
     let roots = api.file_roots.clone();
     let (natives, reach) = natives::steps(&loaded, config, paths, roots)?;
-    let plugins::Loaded { runtime, plugins } = loaded;
+    let plugins::Loaded {
+        runtime,
+        plugins,
+        filters,
+    } = loaded;
     for refused in &plugins.refused {
         tracing::warn!(file = %refused.path.display(), reason = %refused.reason, "a plugin is refused");
     }
@@ -204,7 +208,7 @@ fn orchestrator(
         tracing::info!(file = %ungranted.path.display(), reason = %ungranted.reason, "a plugin has no grant");
     }
     let catalogue: Arc<dyn Catalogue> = Arc::new(catalogue::Plugins::new(
-        runtime, plugins, natives, granted, config,
+        runtime, plugins, filters, natives, granted, config,
     )?);
     let mut options = Options::new(paths.root());
     options.secret_key.clone_from(&config.secret_key);

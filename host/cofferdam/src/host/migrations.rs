@@ -8,6 +8,7 @@ use cofferdam_capabilities::plugins::{LoadedPlugins, load_plugins};
 use cofferdam_contract::grants::Granted;
 use cofferdam_contract::kinds::{Kind, PluginSet};
 use cofferdam_contract::types::{Error, ErrorCode};
+use cofferdam_filters::Filters;
 use cofferdam_orchestrator::migration::request::GivenSettings;
 use cofferdam_orchestrator::migration::steps::MigrationPlugins;
 use cofferdam_orchestrator::migration::steps::pins::Pin;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 /// Plugins of folders, for migrations.
 pub struct FolderPlugins {
     runtime: Arc<Runtime>,
+    filters: Arc<Filters>,
     current: Vec<(Pin, PathBuf)>,
     set: PluginSet,
     /// What is in the folders and cannot be loaded, for people; empty if there is nothing.
@@ -34,6 +36,7 @@ impl FolderPlugins {
         settings.retain(|id, _| !plugins.steps.contains_key(id));
         Ok(Self {
             runtime: Arc::clone(&loaded.runtime),
+            filters: Arc::clone(&loaded.filters),
             current: pins(plugins),
             set: plugins.set.clone(),
             refused: incomplete(plugins),
@@ -107,9 +110,11 @@ impl MigrationPlugins for FolderPlugins {
         }
         let (runtime, pins) = (Arc::clone(&self.runtime), pins.to_vec());
         // Some megabytes each are read and parsed.
-        tokio::task::spawn_blocking(move || load(&runtime, &pins))
+        let set = tokio::task::spawn_blocking(move || load(&runtime, &pins))
             .await
-            .map_err(|error| Error::new(ErrorCode::Other, error.to_string()))?
+            .map_err(|error| Error::new(ErrorCode::Other, error.to_string()))??;
+        let filtered = self.filters.wrap_set(set);
+        filtered.map_err(|error| Error::invalid(error.to_string()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod catalogue;
 pub mod embedded;
+mod filters;
 pub mod grants;
 pub mod migrations;
 mod natives;

@@ -1,10 +1,12 @@
 //! Which plugins there are, and the runtime that runs them.
 
+use super::filters::{configured, filtered};
 use crate::cli::Global;
 use crate::config::Config;
 use anyhow::{Context, Result};
 use cofferdam_capabilities::plugins::{LoadedPlugins, load_plugins};
 use cofferdam_contract::grants::Granted;
+use cofferdam_filters::Filters;
 use cofferdam_runtime::{Options, PluginFolder, Runtime};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,6 +47,8 @@ pub struct Loaded {
     pub runtime: Arc<Runtime>,
     /// The plugins, and what was refused.
     pub plugins: LoadedPlugins,
+    /// What stands around them, and around those that are loaded later.
+    pub filters: Arc<Filters>,
 }
 
 /// Loads the plugins with these grants. What was refused is in the result.
@@ -54,5 +58,11 @@ pub fn load_granted(global: &Global, config: &Config, granted: &Granted) -> Resu
         .context("the plugin runtime cannot start")?;
     let plugins =
         load_plugins(&runtime, folder, granted).context("the plugins cannot be put in order")?;
-    Ok(Loaded { runtime, plugins })
+    let filters = configured(config)?;
+    let plugins = filtered(plugins, &filters)?;
+    Ok(Loaded {
+        runtime,
+        plugins,
+        filters,
+    })
 }

@@ -74,3 +74,54 @@ impl Around for Fail {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::testing::TestRun;
+
+    async fn failures(fail: &Fail, calls: u64) -> Vec<u64> {
+        let run = TestRun::default();
+        let mut failed = Vec::new();
+        for call in 1..=calls {
+            let calling = Calling {
+                plugin: "p",
+                function: "execute",
+                context: &run,
+                sent: 0,
+            };
+            if let Err(error) = fail.before(&calling).await {
+                let error = error.returned().unwrap().clone();
+                assert_eq!(error.code, ErrorCode::NoSpace);
+                assert_eq!(error.retry_after, Some(9));
+                assert!(
+                    error.message.contains(&format!("call {call},")),
+                    "{error:?}"
+                );
+                failed.push(call);
+            }
+        }
+        failed
+    }
+
+    fn fail(when: When) -> Fail {
+        Fail::new(when, ErrorCode::NoSpace, Some("full".to_owned()), Some(9))
+    }
+
+    #[tokio::test]
+    async fn every_so_many_th_call_fails() {
+        assert_eq!(failures(&fail(When::Every(3)), 10).await, [3, 6, 9]);
+        assert_eq!(failures(&fail(When::Every(1)), 3).await, [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn chance_is_decided_by_the_seed() {
+        let by = |probability, seed| fail(When::Chance { probability, seed });
+        let first = failures(&by(0.25, 5), 1_000).await;
+        assert_eq!(first, failures(&by(0.25, 5), 1_000).await);
+        assert_ne!(first, failures(&by(0.25, 6), 1_000).await);
+        // Five standard deviations of a binomial distribution are 68.
+        assert!((182..=318).contains(&first.len()), "{}", first.len());
+        assert_eq!(failures(&by(1.0, 1), 20).await.len(), 20);
+    }
+}

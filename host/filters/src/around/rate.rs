@@ -88,3 +88,58 @@ impl Around for Rate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::testing::{ManualClock, TestRun};
+
+    fn rate(per_second: u32, burst: u32, excess: Excess, clock: &Arc<ManualClock>) -> Rate {
+        let interval = Duration::from_secs(1) / per_second;
+        Rate::new(interval, burst, excess, Arc::clone(clock) as Arc<dyn Clock>)
+    }
+
+    async fn call(rate: &Rate) -> Result<(), CallError> {
+        let calling = Calling {
+            plugin: "p",
+            function: "execute",
+            context: &TestRun::default(),
+            sent: 0,
+        };
+        rate.before(&calling).await
+    }
+
+    #[tokio::test]
+    async fn a_burst_goes_through_and_the_rest_waits_for_its_turn() {
+        let clock = Arc::new(ManualClock::default());
+        let rate = rate(10, 3, Excess::Wait, &clock);
+        let mut began = Vec::new();
+        for _ in 0..6 {
+            call(&rate).await.unwrap();
+            began.push(clock.now().as_millis());
+        }
+        assert_eq!(began, [0, 0, 0, 100, 200, 300]);
+        // A pause brings the burst back, and no more than it.
+        clock.pass(Duration::from_secs(60));
+        let after = clock.now();
+        for _ in 0..4 {
+            call(&rate).await.unwrap();
+        }
+        assert_eq!((clock.now() - after).as_millis(), 100);
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_is_told_when_to_come_again_and_takes_no_place() {
+        let clock = Arc::new(ManualClock::default());
+        let rate = rate(4, 1, Excess::Refuse, &clock);
+        call(&rate).await.unwrap();
+        for _ in 0..3 {
+            let error = call(&rate).await.unwrap_err();
+            let error = error.returned().unwrap().clone();
+            assert_eq!(error.code, ErrorCode::Limit);
+            assert_eq!(error.retry_after, Some(251));
+        }
+        clock.pass(Duration::from_millis(251));
+        call(&rate).await.unwrap();
+    }
+}

@@ -108,7 +108,7 @@ impl Recordings {
     fn name(&self) -> String {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         // The generator fails after 2^80 names in one millisecond.
-        let name = names.generate().unwrap_or_else(|_| ulid::Ulid::new());
+        let name = names.generate().unwrap_or_else(|_| ulid::Ulid::generate());
         name.to_string()
     }
 

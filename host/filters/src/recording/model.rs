@@ -125,8 +125,14 @@ pub(crate) struct End {
     pub(crate) cancelled_after: Option<usize>,
 }
 
-/// Limits whose moment depends on the machine.
-const BY_TIME: [&str; 3] = ["cpu", "wall-clock", "instances"];
+/// Limits that the same call reaches at the same place on every machine.
+const BY_PLACE: [&str; 5] = [
+    "memory",
+    "table-elements",
+    "stack",
+    "host-call-bytes",
+    "open-handles",
+];
 
 impl Ended {
     pub(crate) fn of<T>(
@@ -163,7 +169,7 @@ impl Ended {
     /// came before can be the same again.
     pub(crate) fn is_by_time(&self) -> bool {
         match self {
-            Self::Limit { limit, .. } => BY_TIME.contains(&limit.as_str()),
+            Self::Limit { limit, .. } => !BY_PLACE.contains(&limit.as_str()),
             Self::Cancelled {} | Self::Host { .. } | Self::Abandoned {} => true,
             Self::Returned(_) | Self::Error(_) | Self::Trapped { .. } | Self::Nonsense { .. } => {
                 false
