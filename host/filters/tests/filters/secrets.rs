@@ -49,7 +49,7 @@ async fn secrets_are_in_no_recording() {
     let file = &files(folder.path())[0];
     let text = std::fs::read_to_string(file).unwrap();
     assert!(!text.contains(SECRET), "{text}");
-    assert_eq!(text.matches("--password=<secret:db>").count(), 2, "{text}");
+    assert_eq!(text.matches("--password=<secret:db>").count(), 3, "{text}");
     assert!(text.contains("\"name\":\"db\""), "{text}");
 
     let recording = Recording::read(file).unwrap();
