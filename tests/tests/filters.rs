@@ -20,11 +20,16 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The filters of two plugins of a migration.
+/// The plugins of a migration that have recordings, in the order of their calls.
+const INSPECTOR: &str = "linux";
+const FIXERS: [&str; 4] = ["fstab", "grub", "device-map", "initramfs"];
+
+/// One filter for each of them.
 fn configuration(filter: &str) -> String {
-    ["fstab", "linux"]
+    let plugins = FIXERS.iter().chain([&INSPECTOR]);
+    plugins
         .map(|plugin| format!("[[plugins.{plugin}.filters]]\n{filter}\n"))
-        .join("\n")
+        .collect()
 }
 
 /// Another `fstab`, which looks at another file and does nothing.
@@ -102,18 +107,19 @@ fn a_migration_is_recorded_and_replayed_on_another_machine_without_the_disk() {
             )
         })
         .collect();
-    // The second call of the fixer is the one on the result, which must find nothing to do.
-    assert_eq!(
-        of,
-        [("linux", "inspect"), ("fstab", "fix"), ("fstab", "fix")]
-    );
+    // The second call of each fixer is the one on the result, which must find nothing to do.
+    let expected: Vec<(&str, &str)> = [(INSPECTOR, "inspect")]
+        .into_iter()
+        .chain(FIXERS.iter().chain(&FIXERS).map(|fixer| (*fixer, "fix")))
+        .collect();
+    assert_eq!(of, expected);
     let fstab = plugins().join("fstab.wasm");
     assert_eq!(calls[1]["replayed"]["digest"], sha256(&fstab));
 
     another_version_differs(machine.path(), calls[1]["file"].as_str().unwrap());
     damage_is_told(machine.path(), calls[1]["file"].as_str().unwrap());
 
-    // The same migration, with the recordings in the place of the two plugins.
+    // The same migration, with the recordings in the place of the plugins.
     let replay = "filter = \"replay\"\nfrom = \"recordings\"";
     fs::write(job.path("cofferdam.toml"), configuration(replay)).unwrap();
     let replayed = plan("second.plan");
@@ -167,7 +173,7 @@ fn damage_is_told(machine: &Path, recording: &str) {
     ran.says(&["the recording is of fstab", "--component"]);
 }
 
-/// A step that is given a secret by its workflow's author, and a program that prints it.
+/// One step that runs a program.
 const WORKFLOW: &str = r#"name: told
 steps:
   - id: say
@@ -225,6 +231,7 @@ fn a_step_is_recorded_logged_and_replayed_without_its_program() {
 #[test]
 fn a_wrong_filter_ends_the_command_with_what_is_wrong() {
     let site = Site::embedded();
+    let grants = fs::read_to_string(site.path("cofferdam.toml")).unwrap();
     fs::write(site.path("told.yaml"), WORKFLOW).unwrap();
     for (filter, words) in [
         ("filter = \"rate\"\nper-second = 0.0", "`per-second` is 0"),
@@ -239,7 +246,7 @@ fn a_wrong_filter_ends_the_command_with_what_is_wrong() {
             "did you mean \"level\"?",
         ),
     ] {
-        let text = format!("[[plugins.command.filters]]\n{filter}\n");
+        let text = format!("{grants}\n[[plugins.command.filters]]\n{filter}\n");
         fs::write(site.path("cofferdam.toml"), text).unwrap();
         site.run(&["run", "told.yaml"]).code(1).says(&[words]);
     }
