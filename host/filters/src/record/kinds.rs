@@ -27,7 +27,7 @@ impl<P: Plugin + ?Sized> Plugin for Recorder<P> {
 impl Fixer for Recorder<dyn Fixer> {
     async fn fix(&self, call: Call, guest: FixerGuest) -> Result<(), CallError> {
         let entry = Entry::Fix {
-            facts: guest.facts.as_ref().clone(),
+            facts: Box::new(guest.facts.as_ref().clone()),
         };
         let begun = self
             .to

@@ -40,7 +40,7 @@ pub(crate) struct Header {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Entry {
     Fix {
-        facts: Facts,
+        facts: Box<Facts>,
     },
     Inspect {
         devices: Vec<BlockDevice>,

@@ -244,7 +244,7 @@ impl<P: Plugin + ?Sized> Plugin for Replayer<P> {
 impl Fixer for Replayer<dyn Fixer> {
     async fn fix(&self, call: Call, guest: FixerGuest) -> Result<(), CallError> {
         let entry = Entry::Fix {
-            facts: guest.facts.as_ref().clone(),
+            facts: Box::new(guest.facts.as_ref().clone()),
         };
         let live = Live::Guest(guest.view.as_ref(), guest.edits.as_ref());
         self.play(&call, &entry, live).await

@@ -118,7 +118,7 @@ async fn call_again(
         (Subject::Fixer(fixer), Entry::Fix { facts }) => {
             let guest = FixerGuest {
                 view: Side::recorded(script),
-                facts: Arc::new(facts.clone()),
+                facts: Arc::new(facts.as_ref().clone()),
                 edits: Side::recorded(script),
             };
             Ended::of(fixer.fix(call, guest).await.as_ref(), nothing)
