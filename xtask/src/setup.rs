@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use cofferdam_fixtures::find;
 
-use crate::tools::{self, COMPONENTIZE_PY, SCHEMATHESIS, Tool};
+use crate::tools::{self, COMPONENTIZE_PY, SCHEMATHESIS, Tool, ZIG};
 use crate::workspace::{self, Workspace, describe, output};
 
 /// Programs that building and testing use, and the Debian packages they come with.
@@ -36,7 +36,7 @@ const FILES: &[(&str, &str)] = &[
 ];
 
 /// Tools from PyPI that building and testing use.
-const TOOLS: &[&Tool] = &[&COMPONENTIZE_PY, &SCHEMATHESIS];
+const TOOLS: &[&Tool] = &[&COMPONENTIZE_PY, &SCHEMATHESIS, &ZIG];
 
 /// What plugins are compiled for.
 const TARGET: &str = "wasm32-wasip2";

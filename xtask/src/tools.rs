@@ -58,6 +58,13 @@ pub(crate) const TYPOS: Tool = Tool {
     program: "typos",
 };
 
+/// Compiles the hostile guests that are written in C.
+pub(crate) const ZIG: Tool = Tool {
+    package: "ziglang",
+    version: "0.15.2",
+    program: "python-zig",
+};
+
 impl Tool {
     /// The requirement as pip writes it.
     fn requirement(&self) -> String {

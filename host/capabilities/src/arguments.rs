@@ -18,6 +18,22 @@ pub(crate) const MOST_ENTRIES: u32 = 10_000;
 /// The most extents of one answer (`cofferdam:disk/devices`).
 pub(crate) const MOST_EXTENTS: usize = 1_024;
 
+/// The longest path: 4,096 bytes in the guest, each of which an escape makes four of.
+pub(crate) const MOST_PATH: usize = 4 * 4096;
+
+/// The longest name in a directory, or of an extended attribute: 255 bytes, escaped.
+pub(crate) const MOST_NAME: usize = 4 * 255;
+
+/// The longest remark for people: as long as a log line.
+pub(crate) const MOST_NOTE: usize = 8 << 10;
+
+/// The longest of the texts that name or describe one thing (a label, a model, a release).
+pub(crate) const MOST_WORDS: usize = 1 << 10;
+
+/// The largest value of an extended attribute, as Linux has it (`XATTR_SIZE_MAX` in
+/// `include/uapi/linux/limits.h`).
+pub(crate) const MOST_XATTR: usize = 64 << 10;
+
 /// The highest permission bits.
 pub(crate) const MOST_MODE: u32 = 0o7777;
 
@@ -33,8 +49,26 @@ pub(crate) fn length(asked: usize, most: usize) -> Result<(), Error> {
     .with_hint("move the rest with further calls"))
 }
 
+/// Refuses texts that are longer than `most`, which the host would have to keep.
+pub(crate) fn texts(what: &str, texts: &[&str], most: usize) -> Result<(), Error> {
+    match texts.iter().find(|text| text.len() > most) {
+        None => Ok(()),
+        Some(long) => Err(Error::new(
+            ErrorCode::Limit,
+            format!("{what} has {} bytes and may have {most}", long.len()),
+        )),
+    }
+}
+
 /// Refuses what is no absolute, plain path (`cofferdam:types/files`).
 pub(crate) fn path(path: &str) -> Result<(), Error> {
+    // A path that long is not repeated to anyone.
+    if path.len() > MOST_PATH {
+        return Err(Error::invalid(format!(
+            "a path of {} bytes is longer than any guest's",
+            path.len()
+        )));
+    }
     check_path(path).map_err(|reason| Error::invalid(format!("the path {path:?} {reason}")))
 }
 
@@ -105,6 +139,18 @@ mod tests {
             let error = path(bad).unwrap_err();
             assert_eq!(error.code, ErrorCode::Invalid, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn long_texts_are_refused_and_not_repeated() {
+        let long = format!("/{}", "a".repeat(MOST_PATH));
+        let error = path(&long).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Invalid);
+        assert!(error.message.len() < 100, "{}", error.message.len());
+        assert!(path(&long[..MOST_PATH]).is_ok());
+        assert_eq!(texts("it", &["", "ab"], 2), Ok(()));
+        let error = texts("it", &["ab", "abc"], 2).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Limit);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `cofferdam:guest/edits`: the recorder.
 
-use crate::arguments::{self, MOST_CONTENT};
+use crate::arguments::{self, MOST_CONTENT, MOST_NOTE, MOST_PATH, MOST_WORDS};
 use crate::host::{Host, capability};
 use cofferdam_contract::bindings::cofferdam::guest::edits;
 use cofferdam_contract::services::Edits;
@@ -31,7 +31,25 @@ fn check(paths: &[&str], content: usize, mode: u32, reason: &str) -> Result<(), 
     Ok(())
 }
 
+/// Refuses a label that no guest has.
+fn check_label(attributes: &Attributes) -> Result<(), Error> {
+    let label = attributes.label.as_deref().unwrap_or_default();
+    arguments::texts("the label", &[label], MOST_WORDS)
+}
+
 impl Host<'_> {
+    /// As [`Host::edits`], of something new with attributes.
+    fn new_edits(
+        &self,
+        path: &str,
+        content: usize,
+        attributes: &Attributes,
+        reason: &str,
+    ) -> wasmtime::Result<Result<Arc<dyn Edits>, Error>> {
+        let edits = self.edits(&[path], content, attributes.mode, reason)?;
+        Ok(edits.and_then(|edits| check_label(attributes).map(|()| edits)))
+    }
+
     fn edits(
         &self,
         paths: &[&str],
@@ -72,7 +90,7 @@ impl edits::Host for Host<'_> {
         attributes: Attributes,
         reason: String,
     ) -> wasmtime::Result<Result<(), Error>> {
-        record!(self.edits(&[&path], content.len(), attributes.mode, &reason), edits =>
+        record!(self.new_edits(&path, content.len(), &attributes, &reason), edits =>
             edits.create(&path, content, attributes, &reason))
     }
 
@@ -113,7 +131,7 @@ impl edits::Host for Host<'_> {
         attributes: Attributes,
         reason: String,
     ) -> wasmtime::Result<Result<(), Error>> {
-        record!(self.edits(&[&path], 0, attributes.mode, &reason), edits =>
+        record!(self.new_edits(&path, 0, &attributes, &reason), edits =>
             edits.make_directory(&path, attributes, &reason))
     }
 
@@ -142,7 +160,10 @@ impl edits::Host for Host<'_> {
         attributes: Attributes,
         reason: String,
     ) -> wasmtime::Result<Result<(), Error>> {
-        record!(self.edits(&[&path], 0, attributes.mode, &reason), edits =>
+        if let Err(error) = arguments::texts("the link's target", &[&target], MOST_PATH) {
+            return Ok(Err(error));
+        }
+        record!(self.new_edits(&path, 0, &attributes, &reason), edits =>
             edits.symlink(&path, &target, attributes, &reason))
     }
 
@@ -184,6 +205,9 @@ impl edits::Host for Host<'_> {
         value: Option<Vec<u8>>,
         reason: String,
     ) -> wasmtime::Result<Result<(), Error>> {
+        if let Err(error) = arguments::texts("the attribute's name", &[&name], MOST_WORDS) {
+            return Ok(Err(error));
+        }
         let content = value.as_ref().map_or(0, Vec::len);
         record!(self.edits(&[&path], content, 0, &reason), edits =>
             edits.set_xattr(&path, &name, value, &reason))
@@ -194,7 +218,9 @@ impl edits::Host for Host<'_> {
         severity: Severity,
         message: String,
     ) -> wasmtime::Result<Result<(), Error>> {
-        Ok(self.service::<dyn Edits>()?.note(severity, &message))
+        let edits = self.service::<dyn Edits>()?;
+        Ok(arguments::texts("a remark", &[&message], MOST_NOTE)
+            .and_then(|()| edits.note(severity, &message)))
     }
 }
 

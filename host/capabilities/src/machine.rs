@@ -1,5 +1,6 @@
 //! `cofferdam:disk/machine`: where a disk source records what it found.
 
+use crate::arguments::{self, MOST_NOTE, MOST_WORDS};
 use crate::host::{Host, capability};
 use crate::source_folder::inside;
 use cofferdam_contract::bindings::cofferdam::disk::machine;
@@ -44,16 +45,22 @@ impl machine::Host for Host<'_> {
         format: String,
     ) -> wasmtime::Result<Result<(), Error>> {
         let machine = self.service::<dyn Machine>()?;
-        Ok(inside(&name).and_then(|()| machine.add_disk(&name, &format)))
+        Ok(inside(&name)
+            .and_then(|()| arguments::texts("the disk's format", &[&format], MOST_WORDS))
+            .and_then(|()| machine.add_disk(&name, &format)))
     }
 
     async fn set_name(&mut self, name: String) -> wasmtime::Result<Result<(), Error>> {
-        Ok(self.service::<dyn Machine>()?.set_name(&name))
+        let machine = self.service::<dyn Machine>()?;
+        Ok(arguments::texts("the machine's name", &[&name], MOST_WORDS)
+            .and_then(|()| machine.set_name(&name)))
     }
 
     async fn set_firmware(&mut self, firmware: String) -> wasmtime::Result<Result<(), Error>> {
         let machine = self.service::<dyn Machine>()?;
-        Ok(check_firmware(&firmware).and_then(|()| machine.set_firmware(&firmware)))
+        Ok(arguments::texts("the firmware", &[&firmware], MOST_WORDS)
+            .and_then(|()| check_firmware(&firmware))
+            .and_then(|()| machine.set_firmware(&firmware)))
     }
 
     async fn set_memory(&mut self, mebibytes: u32) -> wasmtime::Result<Result<(), Error>> {
@@ -66,7 +73,12 @@ impl machine::Host for Host<'_> {
         model: Option<String>,
     ) -> wasmtime::Result<Result<(), Error>> {
         let machine = self.service::<dyn Machine>()?;
-        Ok(check_mac(&mac).and_then(|()| machine.add_nic(Nic { mac, model })))
+        let texts = [mac.as_str(), model.as_deref().unwrap_or_default()];
+        Ok(
+            arguments::texts("a text about the network card", &texts, MOST_WORDS)
+                .and_then(|()| check_mac(&mac))
+                .and_then(|()| machine.add_nic(Nic { mac, model })),
+        )
     }
 
     async fn note(
@@ -74,7 +86,9 @@ impl machine::Host for Host<'_> {
         severity: Severity,
         message: String,
     ) -> wasmtime::Result<Result<(), Error>> {
-        Ok(self.service::<dyn Machine>()?.note(severity, &message))
+        let machine = self.service::<dyn Machine>()?;
+        Ok(arguments::texts("a remark", &[&message], MOST_NOTE)
+            .and_then(|()| machine.note(severity, &message)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `cofferdam:disk/source-folder`: the folder of the thing being opened.
 
-use crate::arguments::{self, MOST_BYTES};
+use crate::arguments::{self, MOST_BYTES, MOST_PATH};
 use crate::host::{Host, capability};
 use cofferdam_contract::bindings::cofferdam::disk::source_folder;
 use cofferdam_contract::services::SourceFolder;
@@ -18,12 +18,13 @@ const MOST_FILES: usize = 10_000;
 
 /// Refuses names that could lead out of the folder. Links are the folder's own concern.
 pub(crate) fn inside(name: &str) -> Result<(), Error> {
-    let plain = Path::new(name)
-        .components()
-        .all(|component| matches!(component, Component::Normal(_)));
+    arguments::texts("the file's name", &[name], MOST_PATH)?;
     if name.is_empty() || name.contains('\0') {
         return Err(Error::invalid(format!("{name:?} is no file name")));
     }
+    let plain = Path::new(name)
+        .components()
+        .all(|component| matches!(component, Component::Normal(_)));
     if plain {
         return Ok(());
     }

@@ -110,6 +110,25 @@ pub struct Build {
     pub command: Vec<String>,
 }
 
+/// The longest manifest, bytes.
+const MOST_BYTES: usize = 64 << 10;
+
+/// Keywords by which one part of a schema stands in the place of another. A few lines of
+/// them make a schema that takes for ever to check anything against.
+const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
+
+/// Finds a reference in a schema.
+fn reference(schema: &Value) -> Option<&'static str> {
+    match schema {
+        Value::Object(map) => REFERENCES
+            .into_iter()
+            .find(|keyword| map.contains_key(*keyword))
+            .or_else(|| map.values().find_map(reference)),
+        Value::Array(items) => items.iter().find_map(reference),
+        _ => None,
+    }
+}
+
 fn no_settings() -> Value {
     serde_json::json!({ "type": "object", "additionalProperties": false })
 }
@@ -144,6 +163,12 @@ pub enum ManifestError {
 impl Manifest {
     /// Reads a manifest and checks it.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        if text.len() > MOST_BYTES {
+            return Err(ManifestError::Value {
+                key: "(all of it)",
+                reason: format!("{} bytes are more than {MOST_BYTES}", text.len()),
+            });
+        }
         let manifest: Self = toml::from_str(text)?;
         manifest.check()?;
         Ok(manifest)
@@ -167,7 +192,7 @@ impl Manifest {
             return refuse(
                 "id",
                 format!(
-                    "`{}` must start with a lower-case letter and hold only a-z, 0-9 and -, at most 64",
+                    "{:?} must start with a lower-case letter and hold only a-z, 0-9 and -, at most 64",
                     self.id
                 ),
             );
@@ -182,7 +207,7 @@ impl Manifest {
         if numbers.len() != 3 || numbers.iter().any(|n| n.parse::<u32>().is_err()) {
             return refuse(
                 "version",
-                format!("`{}` is not a semantic version like 1.2.3", self.version),
+                format!("{:?} is not a semantic version like 1.2.3", self.version),
             );
         }
         if self.summary.trim().is_empty() {
@@ -225,6 +250,12 @@ impl Manifest {
             return refuse(
                 "settings",
                 "the schema's `type` must be \"object\"".to_owned(),
+            );
+        }
+        if let Some(keyword) = reference(&self.settings) {
+            return refuse(
+                "settings",
+                format!("`{keyword}` is not supported; write out what it stands for"),
             );
         }
         if let Err(error) = jsonschema::validator_for(&self.settings) {
@@ -341,6 +372,10 @@ mod tests {
                 "[settings]\ntype = \"object\"\nrequired = 3",
                 "not a JSON Schema",
             ),
+            (
+                "[settings]\ntype = \"object\"\n[[settings.allOf]]\n\"$ref\" = \"#\"",
+                "`$ref` is not supported",
+            ),
         ];
         for (line, expected) in cases {
             let key = line.split(['=', '\n']).next().unwrap().trim();
@@ -353,6 +388,13 @@ mod tests {
             let error = Manifest::parse(&text.join("\n")).unwrap_err().to_string();
             assert!(error.contains(expected), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn a_manifest_is_not_a_book() {
+        let long = format!("{GOOD}\n# {}", "x".repeat(MOST_BYTES));
+        let error = Manifest::parse(&long).unwrap_err().to_string();
+        assert!(error.contains("are more than"), "{error}");
     }
 
     #[test]

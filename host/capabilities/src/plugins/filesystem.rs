@@ -115,7 +115,9 @@ impl FileTree for Tree {
     }
 
     async fn mount(&self, writable: bool) -> Result<MountReport, CallError> {
-        call!(self, "mount", call_mount(writable))
+        let report = call!(self, "mount", call_mount(writable))?;
+        self.sensible("mount", nonsense::report(&report))?;
+        Ok(report)
     }
 
     async fn stat(&self, path: &str) -> Result<Metadata, CallError> {
@@ -174,7 +176,9 @@ impl FileTree for Tree {
 
     async fn get_xattr(&self, path: &str, name: &str) -> Result<Vec<u8>, CallError> {
         let (path, name) = (path.to_owned(), name.to_owned());
-        call!(self, "get-xattr", call_get_xattr(&path, &name))
+        let value = call!(self, "get-xattr", call_get_xattr(&path, &name))?;
+        self.sensible("get-xattr", nonsense::xattr(&value))?;
+        Ok(value)
     }
 
     async fn free_space(&self) -> Result<Space, CallError> {

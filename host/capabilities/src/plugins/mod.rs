@@ -107,11 +107,28 @@ fn callee(code: &PluginCode, call: &str) -> Callee {
     }
 }
 
+/// The longest message, and the longest hint, of an error that a plugin returns. What is
+/// longer is cut: it goes into logs, journals and answers.
+const MOST_ERROR: usize = 8 << 10;
+
+fn cut(text: &mut String) {
+    if text.len() > MOST_ERROR {
+        text.truncate(text.floor_char_boundary(MOST_ERROR));
+        text.push('…');
+    }
+}
+
 /// The error record that a plugin returned, with its name on it.
 fn returned<T>(callee: impl FnOnce() -> Callee, result: Result<T, Error>) -> Result<T, CallError> {
-    result.map_err(|error| CallError::Returned {
-        callee: callee(),
-        error,
+    result.map_err(|mut error| {
+        cut(&mut error.message);
+        if let Some(hint) = &mut error.hint {
+            cut(hint);
+        }
+        CallError::Returned {
+            callee: callee(),
+            error,
+        }
     })
 }
 

@@ -4,12 +4,22 @@
 //! lead a walk elsewhere, a page that points at itself would never end, a size beyond
 //! what a file can have would overflow; such answers end the call instead.
 
-use crate::arguments::{MOST_MODE, check_name};
-use cofferdam_contract::types::{FileKind, Identity, Metadata, Page, Space, Timestamp};
+use crate::arguments::{
+    MOST_MODE, MOST_NAME, MOST_NOTE, MOST_PATH, MOST_WORDS, MOST_XATTR, check_name,
+};
+use cofferdam_contract::types::{
+    FileKind, Identity, Metadata, MountReport, Page, Space, Timestamp,
+};
 use std::collections::HashSet;
 
 /// The longest name of a file-system kind.
 const MOST_KIND: usize = 64;
+
+/// The most remarks of one mount.
+const MOST_NOTES: usize = 100;
+
+/// The most extended attributes of one inode.
+const MOST_XATTRS: usize = 10_000;
 
 /// What is wrong, in one sentence.
 pub(crate) type Check = Result<(), String>;
@@ -22,10 +32,16 @@ fn refuse<T>(reason: impl Into<String>) -> Result<T, String> {
 pub(crate) fn identity(identity: &Identity) -> Check {
     let kind = &identity.kind;
     let plain = kind.chars().all(|c| c.is_ascii_graphic());
-    if kind.is_empty() || kind.len() > MOST_KIND || !plain {
+    length("a kind", kind, MOST_KIND)?;
+    if kind.is_empty() || !plain {
         return refuse(format!("{kind:?} is no name of a file-system kind"));
     }
     for (what, text) in [("UUID", &identity.uuid), ("label", &identity.label)] {
+        length(
+            &format!("a {what}"),
+            text.as_deref().unwrap_or_default(),
+            MOST_WORDS,
+        )?;
         if text.as_ref().is_some_and(String::is_empty) {
             return refuse(format!(
                 "an empty {what}, where none is said by leaving it out"
@@ -33,6 +49,31 @@ pub(crate) fn identity(identity: &Identity) -> Check {
         }
     }
     Ok(())
+}
+
+/// Texts that are too long are not repeated to whoever reads of it.
+fn length(what: &str, text: &str, most: usize) -> Check {
+    if text.len() > most {
+        return refuse(format!(
+            "{what} of {} bytes, where {most} are the most",
+            text.len()
+        ));
+    }
+    Ok(())
+}
+
+/// `mount`.
+pub(crate) fn report(report: &MountReport) -> Check {
+    if report.notes.len() > MOST_NOTES {
+        return refuse(format!(
+            "{} notes, where {MOST_NOTES} are the most",
+            report.notes.len()
+        ));
+    }
+    report
+        .notes
+        .iter()
+        .try_for_each(|note| length("a note", note, MOST_NOTE))
 }
 
 fn time(what: &str, time: Timestamp) -> Check {
@@ -87,6 +128,7 @@ impl Listing {
         }
         let mut names = HashSet::new();
         for entry in &page.entries {
+            length("a name", &entry.name, MOST_NAME)?;
             if let Err(wrong) = check_name(&entry.name) {
                 return refuse(format!("the name {:?} in {path:?} {wrong}", entry.name));
             }
@@ -94,6 +136,11 @@ impl Listing {
                 return refuse(format!("the name {:?} twice in {path:?}", entry.name));
             }
         }
+        length(
+            "a cursor",
+            page.next.as_deref().unwrap_or_default(),
+            MOST_PATH,
+        )?;
         match &page.next {
             None => Ok(()),
             Some(_) if page.entries.is_empty() => {
@@ -115,6 +162,7 @@ impl Listing {
 
 /// `read-link`.
 pub(crate) fn target(target: &str) -> Check {
+    length("a link's target", target, MOST_PATH)?;
     if target.is_empty() || target.contains('\0') {
         return refuse(format!("the link target {target:?}"));
     }
@@ -123,14 +171,29 @@ pub(crate) fn target(target: &str) -> Check {
 
 /// `list-xattrs`.
 pub(crate) fn xattr_names(names: &[String]) -> Check {
+    if names.len() > MOST_XATTRS {
+        return refuse(format!("{} extended attributes", names.len()));
+    }
     let mut seen = HashSet::new();
     for name in names {
+        length("the name of an attribute", name, MOST_NAME)?;
         if name.is_empty() || name.contains('\0') {
             return refuse(format!("the attribute name {name:?}"));
         }
         if !seen.insert(name) {
             return refuse(format!("the attribute name {name:?} twice"));
         }
+    }
+    Ok(())
+}
+
+/// `get-xattr`.
+pub(crate) fn xattr(value: &[u8]) -> Check {
+    if value.len() > MOST_XATTR {
+        return refuse(format!(
+            "an attribute of {} bytes, where {MOST_XATTR} are the most",
+            value.len()
+        ));
     }
     Ok(())
 }
@@ -261,6 +324,39 @@ mod tests {
         for (limit, page, expected) in cases {
             let reason = check(limit, page).unwrap_err();
             assert!(reason.contains(expected), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_is_long_is_nonsense_and_is_not_repeated() {
+        let long = "x".repeat(1 << 20);
+        let note = MountReport {
+            replayed: false,
+            notes: vec![long.clone()],
+        };
+        let notes = MountReport {
+            replayed: false,
+            notes: vec![String::new(); MOST_NOTES + 1],
+        };
+        let labelled = Identity {
+            kind: "ext4".to_owned(),
+            uuid: None,
+            label: Some(long.clone()),
+            clean: true,
+        };
+        let listed = |page| Listing::default().page("/", "", 9, &page);
+        for checked in [
+            report(&note),
+            report(&notes),
+            identity(&labelled),
+            target(&long),
+            xattr_names(&[long.clone()]),
+            xattr(long.as_bytes()),
+            listed(page(&[&long], None)),
+            listed(page(&["a"], Some(&long))),
+        ] {
+            let reason = checked.unwrap_err();
+            assert!(reason.len() < 100, "{} bytes", reason.len());
         }
     }
 

@@ -1,5 +1,6 @@
 //! A file's planned content, as pieces of what the file system holds and of new bytes.
 
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 /// Where a file of the unedited guest can be read.
@@ -24,7 +25,47 @@ pub enum Piece {
         length: u64,
     },
     /// New bytes.
-    New(Arc<[u8]>),
+    New(NewBytes),
+}
+
+/// Some of the bytes that an edit carried. Parts and copies share them: every edit keeps
+/// the content before and after it, and a patch in a large file must not cost its size.
+#[derive(Debug, Clone)]
+pub struct NewBytes {
+    carried: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl From<Vec<u8>> for NewBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self {
+            range: 0..bytes.len(),
+            carried: Arc::new(bytes),
+        }
+    }
+}
+
+impl NewBytes {
+    /// The part between these places (clamped).
+    fn part(&self, from: usize, to: usize) -> Self {
+        let place = |at: usize| self.range.start.saturating_add(at).min(self.range.end);
+        Self {
+            carried: Arc::clone(&self.carried),
+            range: place(from)..place(to),
+        }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.carried, &other.carried) && self.range == other.range
+    }
+}
+
+impl Deref for NewBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.carried.get(self.range.clone()).unwrap_or_default()
+    }
 }
 
 impl Piece {
@@ -48,7 +89,7 @@ impl Piece {
             Self::New(bytes) => {
                 let from = usize::try_from(start).unwrap_or(bytes.len());
                 let to = usize::try_from(start + length).unwrap_or(bytes.len());
-                Self::New(bytes.get(from..to).unwrap_or_default().into())
+                Self::New(bytes.part(from, to))
             }
         }
     }
@@ -121,7 +162,7 @@ impl Content {
                             length: other_length,
                         },
                     ) => (file, offset, length) == (other_file, other_offset, other_length),
-                    (Piece::New(bytes), Piece::New(other)) => Arc::ptr_eq(bytes, other),
+                    (Piece::New(bytes), Piece::New(other)) => bytes.is_same(other),
                     _ => false,
                 })
     }
@@ -148,7 +189,7 @@ impl Content {
 
     /// The content with `bytes` added at its end.
     #[must_use]
-    pub fn appended(&self, bytes: Vec<u8>) -> Self {
+    pub fn appended(&self, bytes: impl Into<NewBytes>) -> Self {
         let mut content = self.clone();
         content.push(Piece::New(bytes.into()));
         content
@@ -156,13 +197,14 @@ impl Content {
 
     /// The content with `bytes` over those at `offset`; the range must be inside it.
     #[must_use]
-    pub fn patched(&self, offset: u64, bytes: Vec<u8>) -> Self {
+    pub fn patched(&self, offset: u64, bytes: impl Into<NewBytes>) -> Self {
+        let bytes = bytes.into();
         let end = offset + bytes.len() as u64;
         let mut content = Self::default();
         for piece in self.range(0, offset) {
             content.push(piece);
         }
-        content.push(Piece::New(bytes.into()));
+        content.push(Piece::New(bytes));
         for piece in self.range(end, u64::MAX - end) {
             content.push(piece);
         }
@@ -185,6 +227,23 @@ mod tests {
                 Piece::New(bytes) => bytes.to_vec(),
             })
             .collect()
+    }
+
+    #[test]
+    fn patching_a_large_file_keeps_its_bytes_once() {
+        let carried = |content: &Content| -> Vec<*const u8> {
+            let new = content.pieces.iter().filter_map(|piece| match piece {
+                Piece::New(bytes) => Some(bytes.carried.as_ptr()),
+                Piece::Base { .. } => None,
+            });
+            new.collect()
+        };
+        let whole = Content::new(vec![7; 1 << 20]);
+        let patched = whole.patched(1000, vec![1]).patched(5000, vec![2]);
+        assert_eq!(patched.len(), whole.len());
+        let large = carried(&whole)[0];
+        let shared = carried(&patched).iter().filter(|at| **at == large).count();
+        assert_eq!((patched.pieces(), shared), (5, 3));
     }
 
     proptest::proptest! {

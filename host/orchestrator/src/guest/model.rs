@@ -26,6 +26,10 @@ pub(crate) const CHUNK: u32 = 4 << 20;
 /// Most entries of a directory, and of a whole file system where it is walked: above any
 /// real guest, and what the host's memory can hold.
 pub(crate) const MOST_ENTRIES: usize = 10_000_000;
+/// Most bytes of a directory's names, each counted with what else the host keeps of it.
+const MOST_LISTED: usize = 256 << 20;
+/// What a name costs the host beside its bytes.
+const ENTRY_COST: usize = 64;
 /// Inode numbers of planned files start here, far above those of real file systems.
 const FIRST_PLANNED_INODE: u64 = 1 << 62;
 
@@ -299,33 +303,54 @@ impl Model {
 
     /// All entries of a directory, by name, edits included.
     pub(crate) async fn entries(&mut self, directory: NodeId) -> Result<Vec<Entry>, Error> {
+        self.entries_after(directory, "", usize::MAX).await
+    }
+
+    /// Up to `most` entries of a directory, by name, edits included, from the first name
+    /// behind `cursor`.
+    async fn entries_after(
+        &mut self,
+        directory: NodeId,
+        cursor: &str,
+        most: usize,
+    ) -> Result<Vec<Entry>, Error> {
         let base = self.base_listing(directory).await?;
         let node = self.node(directory)?;
         if node.metadata.kind != FileKind::Directory {
             return Err(Error::invalid("it is not a directory"));
         }
-        let mut all: BTreeMap<String, Entry> = base
-            .iter()
-            .map(|entry| (entry.name.clone(), entry.clone()))
-            .collect();
-        for (name, planned) in &node.entries {
-            match planned.and_then(|id| self.nodes.get(id)) {
-                Some(child) => {
-                    let entry = Entry {
-                        name: name.clone(),
-                        kind: child.metadata.kind,
-                        inode: child.metadata.inode,
-                    };
-                    all.insert(name.clone(), entry);
-                }
-                None => {
-                    all.remove(name);
-                }
+        let behind = |name: &str| cursor.is_empty() || name > cursor;
+        let start = base.partition_point(|entry| !behind(&entry.name));
+        let unplanned = base.get(start..).unwrap_or_default().iter();
+        let mut unplanned = unplanned
+            .filter(|entry| !node.entries.contains_key(&entry.name))
+            .peekable();
+        let planned = node.entries.iter().filter(|(name, _)| behind(name));
+        let mut planned = planned
+            .filter_map(|(name, id)| Some((name, self.nodes.get((*id)?)?)))
+            .peekable();
+        let mut found = Vec::new();
+        while found.len() < most {
+            let planned_first = match (unplanned.peek(), planned.peek()) {
+                (Some(entry), Some((name, _))) => **name < entry.name,
+                (None, Some(_)) => true,
+                (Some(_), None) => false,
+                (None, None) => break,
+            };
+            if planned_first {
+                found.extend(planned.next().map(|(name, child)| Entry {
+                    name: name.clone(),
+                    kind: child.metadata.kind,
+                    inode: child.metadata.inode,
+                }));
+            } else {
+                found.extend(unplanned.next().cloned());
             }
         }
-        Ok(all.into_values().collect())
+        Ok(found)
     }
 
+    /// What the file system has in a directory, by name.
     async fn base_listing(&mut self, directory: NodeId) -> Result<Arc<Vec<Entry>>, Error> {
         if let Some(listing) = self.listings.get(&directory) {
             return Ok(Arc::clone(listing));
@@ -339,8 +364,15 @@ impl Model {
             Err(failure) => return Err(self.told(failure)),
         };
         match list_all(session.as_ref(), &path).await {
-            Ok(entries) => {
-                let entries = Arc::new(entries);
+            Ok(mut entries) => {
+                // Not on a thread that guests share: a directory may have millions.
+                let sorting = move || {
+                    entries.sort_by(|a, b| a.name.cmp(&b.name));
+                    entries.dedup_by(|a, b| a.name == b.name);
+                    entries
+                };
+                let sorted = tokio::task::spawn_blocking(sorting).await;
+                let entries = Arc::new(sorted.map_err(|error| host_error(&error))?);
                 self.listings.insert(directory, Arc::clone(&entries));
                 Ok(entries)
             }
@@ -355,15 +387,12 @@ impl Model {
         cursor: &str,
         limit: u32,
     ) -> Result<Page, Error> {
-        let all = self.entries(directory).await?;
         let limit = limit.clamp(1, PAGE) as usize;
-        let mut rest = all
-            .into_iter()
-            .filter(|entry| cursor.is_empty() || entry.name.as_str() > cursor);
-        let entries: Vec<Entry> = rest.by_ref().take(limit).collect();
-        let next = rest
-            .next()
-            .and_then(|_| entries.last().map(|entry| entry.name.clone()));
+        let mut entries = self.entries_after(directory, cursor, limit + 1).await?;
+        let more = entries.len() > limit;
+        entries.truncate(limit);
+        let last = entries.last().filter(|_| more);
+        let next = last.map(|entry| entry.name.clone());
         Ok(Page { entries, next })
     }
 
@@ -522,14 +551,23 @@ impl Model {
 /// holds what is no name, so that nothing of a directory can be hidden or without end.
 pub(crate) async fn list_all(session: &dyn FileTree, path: &str) -> Result<Vec<Entry>, CallError> {
     let mut entries = Vec::new();
+    let mut bytes = 0_usize;
     let mut cursor = String::new();
     loop {
+        // A file system that answers at once must not keep the thread from others.
+        tokio::task::yield_now().await;
         let page = session.list_directory(path, &cursor, PAGE).await?;
         let nothing = page.entries.is_empty();
         for entry in &page.entries {
-            if ["", ".", ".."].contains(&entry.name.as_str()) || entry.name.contains(['/', '\0']) {
+            let name = entry.name.as_str();
+            if ["", ".", ".."].contains(&name) || name.contains('/') || name.contains('\0') {
                 return Err(bad_listing(path, format!("{:?} is no name", entry.name)));
             }
+            bytes = bytes.saturating_add(entry.name.len() + ENTRY_COST);
+        }
+        if bytes > MOST_LISTED {
+            let reason = format!("listing it takes more than {} MiB", MOST_LISTED >> 20);
+            return Err(bad_listing(path, reason));
         }
         entries.extend(page.entries);
         if entries.len() > MOST_ENTRIES {
@@ -564,6 +602,10 @@ pub(crate) fn join(path: &str, name: &str) -> String {
     } else {
         format!("{path}/{name}")
     }
+}
+
+fn host_error(error: &tokio::task::JoinError) -> Error {
+    Error::new(ErrorCode::Other, format!("the host failed: {error}"))
 }
 
 fn no_node() -> Error {

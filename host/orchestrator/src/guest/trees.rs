@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use cofferdam_contract::failure::CallError;
 use cofferdam_contract::services::{Devices, Findings, Trees};
 use cofferdam_contract::types::{
-    BlockDevice, Error, Kernel, Metadata, MountPoint, OperatingSystem, Page, Severity, Tree,
+    BlockDevice, Error, ErrorCode, Kernel, Metadata, MountPoint, OperatingSystem, Page, Severity,
+    Tree,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
@@ -15,6 +16,9 @@ use tokio::sync::Mutex;
 
 /// Most bytes of one raw read of a device: what the contract allows.
 const MOST_RAW: u32 = 1 << 20;
+
+/// Most mounts, most kernels and most facts of a guest.
+const MOST_FINDINGS: usize = 1_000;
 
 /// The file systems for inspectors.
 pub struct GuestTrees {
@@ -163,6 +167,18 @@ impl InspectorFindings {
     }
 }
 
+/// Keeps one more finding, where there are not too many of its sort.
+fn record<T>(found: &mut BTreeMap<String, T>, key: String, value: T) -> Result<(), Error> {
+    if found.len() >= MOST_FINDINGS && !found.contains_key(&key) {
+        return Err(Error::new(
+            ErrorCode::Limit,
+            format!("inspectors record at most {MOST_FINDINGS} findings of a sort"),
+        ));
+    }
+    found.insert(key, value);
+    Ok(())
+}
+
 fn check_path(path: &str) -> Result<(), Error> {
     let fine = path.starts_with('/') && !path.split('/').any(|name| name == "..");
     if fine {
@@ -182,8 +198,7 @@ impl Findings for InspectorFindings {
     fn add_mount(&self, mount: MountPoint) -> Result<(), Error> {
         self.check_device(mount.device)?;
         check_path(&mount.path)?;
-        self.found().mounts.insert(mount.path.clone(), mount);
-        Ok(())
+        record(&mut self.found().mounts, mount.path.clone(), mount)
     }
 
     fn add_kernel(&self, kernel: Kernel) -> Result<(), Error> {
@@ -191,8 +206,7 @@ impl Findings for InspectorFindings {
         for path in kernel.initrd.iter().chain(&kernel.modules) {
             check_path(path)?;
         }
-        self.found().kernels.insert(kernel.version.clone(), kernel);
-        Ok(())
+        record(&mut self.found().kernels, kernel.version.clone(), kernel)
     }
 
     fn identify_device(
@@ -210,16 +224,14 @@ impl Findings for InspectorFindings {
     }
 
     fn set_fact(&self, key: &str, value: &str) -> Result<(), Error> {
-        self.found().facts.insert(key.to_owned(), value.to_owned());
-        Ok(())
+        record(&mut self.found().facts, key.to_owned(), value.to_owned())
     }
 
     fn note(&self, severity: Severity, message: &str) -> Result<(), Error> {
-        self.notes.add(Note {
+        self.notes.add_of_plugin(Note {
             plugin: self.inspector.clone(),
             severity,
             message: message.to_owned(),
-        });
-        Ok(())
+        })
     }
 }

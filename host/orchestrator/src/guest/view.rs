@@ -293,11 +293,10 @@ impl Edits for FixerView {
     }
 
     fn note(&self, severity: Severity, message: &str) -> Result<(), Error> {
-        self.planned.notes.add(Note {
+        self.planned.notes.add_of_plugin(Note {
             plugin: self.fixer.clone(),
             severity,
             message: message.to_owned(),
-        });
-        Ok(())
+        })
     }
 }

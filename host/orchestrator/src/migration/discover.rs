@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Most bytes of one read, and most files of one listing: what the contract allows.
 const MOST_BYTES: u32 = 4 << 20;
 const MOST_FILES: usize = 10_000;
+/// Most disks, and most network cards, of a machine: no hypervisor attaches as many.
+const MOST_PARTS: usize = 1_024;
 
 /// A machine as its source describes it.
 #[derive(Debug, Clone, Default)]
@@ -207,6 +209,18 @@ impl SourceFolder for Folder {
     }
 }
 
+/// Adds a disk or network card, where there are not too many.
+fn add_part<T>(parts: &mut Vec<T>, part: T) -> Result<(), Error> {
+    if parts.len() >= MOST_PARTS {
+        return Err(Error::new(
+            ErrorCode::Limit,
+            format!("a machine has at most {MOST_PARTS} disks and as many network cards"),
+        ));
+    }
+    parts.push(part);
+    Ok(())
+}
+
 struct Recorder {
     plugin: String,
     machine: Mutex<FoundMachine>,
@@ -224,8 +238,7 @@ impl Machine for Recorder {
         let format: Format = format
             .parse()
             .map_err(|error: DiskError| Error::invalid(error.to_string()))?;
-        self.machine().disks.push((name.to_owned(), format));
-        Ok(())
+        add_part(&mut self.machine().disks, (name.to_owned(), format))
     }
 
     fn set_name(&self, name: &str) -> Result<(), Error> {
@@ -258,16 +271,14 @@ impl Machine for Recorder {
     }
 
     fn add_nic(&self, nic: Nic) -> Result<(), Error> {
-        self.machine().nics.push(nic);
-        Ok(())
+        add_part(&mut self.machine().nics, nic)
     }
 
     fn note(&self, severity: Severity, message: &str) -> Result<(), Error> {
-        self.notes.add(Note {
+        self.notes.add_of_plugin(Note {
             plugin: self.plugin.clone(),
             severity,
             message: message.to_owned(),
-        });
-        Ok(())
+        })
     }
 }

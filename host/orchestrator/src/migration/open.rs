@@ -7,7 +7,7 @@ use super::devices::{self, ImageDevices};
 use super::request::Request;
 use crate::MigrateError;
 use crate::guest::{Note, Notes};
-use cofferdam_contract::failure::CallError;
+use cofferdam_contract::failure::{CallError, Callee};
 use cofferdam_contract::kinds::{FileTree, Filesystem, SessionSlot};
 use cofferdam_contract::types::{BlockDevice, Severity, Tree};
 use cofferdam_disk::{Image, Overlay};
@@ -168,11 +168,20 @@ async fn mount(
                     ));
                 }
                 for text in report.notes {
-                    notes.add(Note {
+                    let note = Note {
                         plugin: filesystem.manifest().id.clone(),
                         severity: Severity::Info,
                         message: format!("{}: {text}", devices::shown(device)),
-                    });
+                    };
+                    notes
+                        .add_of_plugin(note)
+                        .map_err(|error| CallError::Returned {
+                            callee: Callee {
+                                plugin: filesystem.manifest().id.clone(),
+                                call: "mount".to_owned(),
+                            },
+                            error,
+                        })?;
                 }
                 let session: Arc<dyn FileTree> = Arc::from(session);
                 return Ok(Some((identity.kind, Arc::clone(filesystem), session)));

@@ -25,6 +25,11 @@ const MOST_SHOWN: usize = 20;
 /// Deepest directory that a walk enters: deeper than any path of 4,096 bytes that a
 /// person made, so that it is hostile.
 const DEEPEST: usize = 1024;
+/// Most bytes of all paths of a file system, each counted with what else the host keeps of
+/// it: above any real guest, and what the host's memory can hold.
+const MOST_WALKED: usize = 4 << 30;
+/// What a path costs the host beside its bytes.
+const PATH_COST: usize = 256;
 
 /// Opens a fresh read-only session of each file system on the result, and compares.
 /// Returns the sessions, for the fixers to run on.
@@ -71,6 +76,7 @@ type Walked = BTreeMap<String, Metadata>;
 async fn walk(session: &dyn FileTree) -> Result<Walked, CallError> {
     let mut walked = Walked::new();
     let mut ahead = vec![("/".to_owned(), 0)];
+    let mut bytes = 0_usize;
     let root = session.stat("/").await?;
     // A directory has one name: a second one is a loop, or makes the walk endless.
     let mut directories = HashSet::from([root.inode]);
@@ -89,9 +95,13 @@ async fn walk(session: &dyn FileTree) -> Result<Walked, CallError> {
                 }
                 ahead.push((path.clone(), depth + 1));
             }
+            bytes = bytes.saturating_add(path.len() + PATH_COST);
             walked.insert(path, metadata);
-            if walked.len() > MOST_ENTRIES {
-                let reason = format!("the file system has more than {MOST_ENTRIES} entries");
+            if walked.len() > MOST_ENTRIES || bytes > MOST_WALKED {
+                let reason = format!(
+                    "the file system has more than {MOST_ENTRIES} entries or {} MiB of paths",
+                    MOST_WALKED >> 20
+                );
                 return Err(bad_listing(&directory, reason));
             }
         }

@@ -1,6 +1,6 @@
 //! Edits of what is in a file.
 
-use super::super::content::Content;
+use super::super::content::{Content, NewBytes};
 use super::super::model::{Model, NodeId};
 use super::super::resolve::Place;
 use super::{Operation, Recorded};
@@ -58,6 +58,7 @@ impl Model {
         if bytes.is_empty() {
             return Ok(None);
         }
+        let bytes = NewBytes::from(bytes);
         let after = before.appended(bytes.clone());
         check_pieces(&place.path, &after)?;
         self.set_content(id, after.clone())?;
@@ -92,6 +93,7 @@ impl Model {
         if self.read(&before, offset, bytes.len() as u64).await? == bytes {
             return Ok(None);
         }
+        let bytes = NewBytes::from(bytes);
         let after = before.patched(offset, bytes.clone());
         check_pieces(&place.path, &after)?;
         self.set_content(id, after.clone())?;

@@ -5,7 +5,7 @@ mod attributes;
 mod content;
 mod names;
 
-use super::content::Content;
+use super::content::{Content, NewBytes};
 use super::model::Model;
 use super::resolve::Place;
 use cofferdam_contract::types::{Attributes, Error};
@@ -49,14 +49,14 @@ pub enum Operation {
         /// The size before.
         offset: u64,
         /// The bytes.
-        bytes: Vec<u8>,
+        bytes: NewBytes,
     },
     /// Bytes over others.
     Patch {
         /// Where.
         offset: u64,
         /// The bytes.
-        bytes: Vec<u8>,
+        bytes: NewBytes,
     },
     /// A new file like another, with the content [`Edit::after`].
     Copy {

@@ -1,43 +1,29 @@
-//! Plugins that misbehave among the product's own: the migration ends in an error that
-//! names plugin, call and limit, and leaves nothing.
+//! Plugins that misbehave among the product's own, and disks that misbehave under them: the
+//! migration ends in an error that names plugin, call and limit, and leaves nothing.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test ends at the first thing that is wrong"
-)]
-
-#[path = "../../host/runtime/tests/guest/mod.rs"]
-mod guest;
-
+use crate::attack::{Watcher, install};
+use crate::component;
+use crate::siege::ALONE;
 use async_trait::async_trait;
 use cofferdam_capabilities::{load_plugins, runtime};
 use cofferdam_contract::failure::{CallError, Limit};
 use cofferdam_contract::grants::Granted;
-use cofferdam_contract::kinds::{Call, FileTree, Filesystem, Plugin, SessionSlot};
+use cofferdam_contract::kinds::{Call, FileTree, Filesystem, Kind, Plugin, SessionSlot};
 use cofferdam_contract::manifest::Manifest;
 use cofferdam_contract::services::Devices;
 use cofferdam_contract::types::{
-    Attributes, ErrorCode, Identity, Level, Metadata, MountReport, Page, Space, Timestamp,
+    Attributes, DeviceInfo, Error, ErrorCode, Extent, Identity, Metadata, MountReport, Page, Space,
 };
 use cofferdam_disk::CancelFlag;
 use cofferdam_fixtures::{Format, Variant};
 use cofferdam_orchestrator::MigrateError;
 use cofferdam_orchestrator::migration::{Request, Target, plan};
-use cofferdam_orchestrator::observer::{Observer, Stage};
-use cofferdam_runtime::{Options, PluginFolder, embed_manifest};
-use cofferdam_tests::{Job, link_plugins, listing, run};
-use guest::{all_but, fixer, manifest};
+use cofferdam_runtime::{Options, PluginFolder};
+use cofferdam_tests::{Job, link_plugins, listing, plugins, run, tool};
+use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::Arc;
-
-struct Silent;
-
-impl Observer for Silent {
-    fn stage(&self, _: Stage) {}
-    fn progress(&self, _: &str, _: u64, _: u64, _: &str) {}
-    fn log(&self, _: &str, _: Level, _: &str, _: &[(String, String)]) {}
-}
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A component, and the limits of its manifest that are not generous.
 type Hostile<'a> = (&'a [u8], &'a [(&'a str, u32)]);
@@ -47,8 +33,7 @@ fn request(job: &Job, hostile: Option<Hostile<'_>>) -> Request {
     let folder = job.path("plugins");
     link_plugins(&folder, &[]);
     if let Some((component, limits)) = hostile {
-        let bytes = embed_manifest(component, &manifest("hostile", &all_but(limits))).unwrap();
-        std::fs::write(folder.join("hostile.wasm"), bytes).unwrap();
+        install(&folder, "hostile", component, limits);
     }
     let scratch = job.path("scratch");
     std::fs::create_dir_all(&scratch).unwrap();
@@ -67,11 +52,8 @@ fn request(job: &Job, hostile: Option<Hostile<'_>>) -> Request {
         },
         plugins: loaded.set,
         settings: std::collections::BTreeMap::default(),
-        time: Timestamp {
-            seconds: 1_767_225_600,
-            nanoseconds: 0,
-        },
-        observer: Arc::new(Silent),
+        time: crate::attack::NOW,
+        observer: Arc::new(Watcher::default()),
         cancel: CancelFlag::new(),
         scratch,
     }
@@ -99,8 +81,18 @@ fn assert_names_the_call(error: &MigrateError) {
     assert!(text.contains("plugin hostile, call fix"), "{text}");
 }
 
+/// A fixer whose `fix` has this body, and answers ok where that ends.
+fn fixer(body: &str) -> Vec<u8> {
+    let export = "cofferdam:plugin/fixing@0.1.0#fix";
+    component::of_fields(
+        Kind::Fixer,
+        &format!("(func (export \"{export}\") (result i32) {body} (i32.const 1024))"),
+    )
+}
+
 #[tokio::test]
 async fn a_fixer_that_traps_loops_or_eats_memory_is_named_with_its_limit() {
+    let _beside_others = ALONE.read().await;
     let test = "a_fixer_that_traps_loops_or_eats_memory_is_named_with_its_limit";
     let grow = "(block $refused (loop $more
         (br_if $refused (i32.eq (memory.grow (i32.const 16)) (i32.const -1)))
@@ -118,7 +110,7 @@ async fn a_fixer_that_traps_loops_or_eats_memory_is_named_with_its_limit() {
         let Some(job) = guest_disk(test, Variant::Bootable) else {
             return;
         };
-        let component = fixer("", body);
+        let component = fixer(body);
         let error = failure(&job, request(&job, Some((&component, &[tight])))).await;
         assert_names_the_call(&error);
         match (&error, expected) {
@@ -136,43 +128,21 @@ async fn a_fixer_that_traps_loops_or_eats_memory_is_named_with_its_limit() {
     }
 }
 
-const APPEND: &str = "(import \"cofferdam:guest/edits@0.1.0\" \"append\"
-    (func $append (param i32 i32 i32 i32 i32 i32 i32)))";
-
-/// A fixer that appends `length` bytes to `path` so many times, and returns the first error.
-fn appending(path: &str, length: u32, times: u32) -> Vec<u8> {
-    let body = format!(
-        "(local $i i32)
-        (loop $again
-            (call $append (i32.const 1024) (i32.const {}) (i32.const 1024) (i32.const {length})
-                (i32.const 1024) (i32.const 1) (i32.const 64))
-            (if (i32.load8_u (i32.const 64)) (then (return (i32.const 64))))
-            (local.set $i (i32.add (local.get $i) (i32.const 1)))
-            (br_if $again (i32.lt_u (local.get $i) (i32.const {times}))))",
-        path.len()
-    );
-    let fields = format!(
-        "(data (i32.const 1024) \"{path}\")
-         (func (export \"{}\") (result i32) {body} (i32.const 0))",
-        guest::FIX
-    );
-    guest::component("fixer", APPEND, &fields)
-}
-
 #[tokio::test]
 async fn a_fixer_cannot_reach_out_of_the_guest() {
+    let _beside_others = ALONE.read().await;
     let test = "a_fixer_cannot_reach_out_of_the_guest";
-    for (path, times, code) in [
-        ("/../../../etc/hostname", 1, ErrorCode::Invalid),
-        ("/etc/../../etc/hostname", 1, ErrorCode::Invalid),
-        ("etc/hostname", 1, ErrorCode::Invalid),
-        ("/proc/self/environ", 1, ErrorCode::NotFound),
-        ("/etc/fstab", 1_000_000, ErrorCode::Limit),
+    for (path, code) in [
+        ("/../../../etc/hostname", ErrorCode::Invalid),
+        ("/etc/../../etc/hostname", ErrorCode::Invalid),
+        ("etc/hostname", ErrorCode::Invalid),
+        ("/proc/self/environ", ErrorCode::NotFound),
     ] {
         let Some(job) = guest_disk(test, Variant::Bootable) else {
             return;
         };
-        let component = appending(path, 1, times);
+        let text = component::text("edit-path", &[("PATH", path)]);
+        let component = component::of_fields(Kind::Fixer, &text);
         let error = failure(&job, request(&job, Some((&component, &[])))).await;
         assert_names_the_call(&error);
         match error {
@@ -267,6 +237,7 @@ honest! {
 
 #[tokio::test]
 async fn a_file_system_that_lies_is_found_out() {
+    let _beside_others = ALONE.read().await;
     for (lie, path) in [
         (Lie::ExtraMode, "/etc/passwd"),
         (Lie::LostWrite, "/etc/fstab"),
@@ -289,6 +260,195 @@ async fn a_file_system_that_lies_is_found_out() {
                 assert!(named, "{differences:?}");
             }
             other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// How a disk misbehaves under a file system.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// It does not.
+    None,
+    /// Every read fails.
+    Errors,
+    /// Reads fail after so many.
+    DiesAfter(u32),
+    /// Reads give fewer bytes than were asked for.
+    Short,
+    /// Reads give more bytes than were asked for.
+    Long,
+    /// Every read gives something else.
+    Changes,
+    /// Every read gives the same byte.
+    Filled(u8),
+    /// It says that it is larger than it is.
+    SaysLarger,
+    /// It says that it has no byte.
+    SaysEmpty,
+    /// Writes succeed and are forgotten.
+    Forgets,
+}
+
+/// A disk in memory with a fault.
+struct Faulty {
+    bytes: std::sync::Mutex<Vec<u8>>,
+    fault: Fault,
+    reads: AtomicU32,
+}
+
+#[async_trait]
+impl Devices for Faulty {
+    fn count(&self) -> u32 {
+        1
+    }
+
+    fn info(&self, _: u32) -> Result<DeviceInfo, Error> {
+        let size = self.bytes.lock().unwrap().len() as u64;
+        Ok(DeviceInfo {
+            size: match self.fault {
+                Fault::SaysLarger => size << 20,
+                Fault::SaysEmpty => 0,
+                _ => size,
+            },
+            block_size: 512,
+            read_only: false,
+        })
+    }
+
+    async fn read_at(&self, _: u32, offset: u64, length: u32) -> Result<Vec<u8>, Error> {
+        let reads = self.reads.fetch_add(1, Ordering::Relaxed);
+        let failed = || Err(Error::new(ErrorCode::Other, "the disk does not answer"));
+        let bytes = self.bytes.lock().unwrap();
+        let start = usize::try_from(offset).unwrap();
+        let found = bytes.get(start..start + length as usize);
+        let mut read = match found {
+            Some(found) => found.to_vec(),
+            None => vec![0; length as usize],
+        };
+        match self.fault {
+            Fault::Errors => return failed(),
+            Fault::DiesAfter(most) if reads >= most => return failed(),
+            Fault::Short => read.truncate(read.len() / 2),
+            Fault::Long => read.resize(read.len() + 4096, 0xff),
+            Fault::Changes => {
+                for (byte, at) in read.iter_mut().zip(0_u32..) {
+                    *byte ^= u8::try_from((at ^ reads.wrapping_mul(0x9e37_79b9)) & 0xff).unwrap();
+                }
+            }
+            Fault::Filled(byte) => read.fill(byte),
+            _ => {}
+        }
+        Ok(read)
+    }
+
+    async fn write_at(&self, _: u32, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        if !matches!(self.fault, Fault::Forgets) {
+            let start = usize::try_from(offset).unwrap();
+            self.bytes.lock().unwrap()[start..start + bytes.len()].copy_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    async fn flush(&self, _: u32) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn extents(&self, _: u32, _: u64, _: u64) -> Result<Vec<Extent>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+/// An ext4 file system with a file, 8 MiB.
+fn small_file_system(folder: &Path) -> Vec<u8> {
+    let (tree, image) = (folder.join("tree"), folder.join("image"));
+    std::fs::create_dir(&tree).unwrap();
+    std::fs::write(tree.join("file"), "content".repeat(10_000)).unwrap();
+    std::fs::File::create(&image)
+        .unwrap()
+        .set_len(8 << 20)
+        .unwrap();
+    let args: [&OsStr; 6] = [
+        "-q".as_ref(),
+        "-t".as_ref(),
+        "ext4".as_ref(),
+        "-d".as_ref(),
+        tree.as_ref(),
+        image.as_ref(),
+    ];
+    tool("mke2fs", &args);
+    std::fs::read(image).unwrap()
+}
+
+/// Reads and writes through a session as a migration does.
+async fn use_session(tree: &dyn FileTree) -> Result<Vec<u8>, CallError> {
+    if tree.probe().await?.is_none() {
+        return Ok(Vec::new());
+    }
+    tree.mount(true).await?;
+    tree.list_directory("/", "", 100).await?;
+    let content = tree.read_at("/file", 0, 70_000).await?;
+    tree.write_at("/file", 0, b"CONTENT").await?;
+    tree.commit().await?;
+    Ok(content)
+}
+
+#[tokio::test]
+async fn a_disk_that_lies_ends_the_session_and_not_the_host() {
+    let _beside_others = ALONE.read().await;
+    let folder = tempfile::tempdir().unwrap();
+    let image = small_file_system(folder.path());
+    let runtime = runtime(&Options::with_default_cache()).unwrap();
+    let scan = PluginFolder::scan(&[plugins()]);
+    let loaded = load_plugins(&runtime, scan, &Granted::nothing()).unwrap();
+    let mut filesystems = loaded.set.filesystems.iter();
+    let ext4 = filesystems.find(|fs| fs.manifest().id == "ext4").unwrap();
+    let faults = [
+        Fault::None,
+        Fault::Errors,
+        Fault::DiesAfter(3),
+        Fault::DiesAfter(20),
+        Fault::Short,
+        Fault::Long,
+        Fault::Changes,
+        Fault::Filled(0),
+        Fault::Filled(0xff),
+        Fault::SaysLarger,
+        Fault::SaysEmpty,
+        Fault::Forgets,
+        // And somebody else's disk is none the worse for it.
+        Fault::None,
+    ];
+    for fault in faults {
+        let devices = Arc::new(Faulty {
+            bytes: std::sync::Mutex::new(image.clone()),
+            fault,
+            reads: AtomicU32::new(0),
+        });
+        let call = Call {
+            context: Arc::new(Watcher::default()),
+            settings: "{}".to_owned(),
+        };
+        let slot = loaded.set.sessions.reserve(1).await.unwrap().pop().unwrap();
+        let tree = ext4.open(call, devices, slot).await.unwrap();
+        let ended = use_session(tree.as_ref()).await;
+        match (fault, &ended) {
+            (Fault::None | Fault::Forgets | Fault::SaysLarger, Ok(content)) => {
+                assert_eq!(content.len(), 70_000, "{fault:?}");
+            }
+            (Fault::Filled(_) | Fault::SaysEmpty | Fault::Changes, Ok(content)) => {
+                assert!(content.is_empty(), "{fault:?}: it read a file");
+            }
+            // A file system may give up in any way but one that blames the host.
+            (
+                _,
+                Err(
+                    CallError::Returned { .. }
+                    | CallError::Trapped { .. }
+                    | CallError::Nonsense { .. }
+                    | CallError::Limit { .. },
+                ),
+            ) if !matches!(fault, Fault::None) => {}
+            _ => panic!("{fault:?}: {ended:?}"),
         }
     }
 }

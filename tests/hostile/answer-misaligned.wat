@@ -1,0 +1,2 @@
+;; Answers with an odd address.
+(func (export "cofferdam:plugin/fixing@0.1.0#fix") (result i32) (i32.const 1027))

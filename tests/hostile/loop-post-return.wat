@@ -1,0 +1,4 @@
+;; Answers at once, and hangs in the function that frees the answer.
+(func (export "cofferdam:plugin/fixing@0.1.0#fix") (result i32) (i32.const 1024))
+(func (export "cabi_post_cofferdam:plugin/fixing@0.1.0#fix") (param i32)
+  (loop $again (br $again)))

@@ -1,0 +1,11 @@
+;; Names a disk that the table of cases chooses.
+(import "cofferdam:disk/machine@0.1.0" "add-disk"
+  (func $add-disk (param i32 i32 i32 i32 i32)))
+(data (i32.const 512) "{PATH}")
+(data (i32.const 4096) "raw")
+(func (export "cofferdam:plugin/discovery@0.1.0#discover") (param i32 i32) (result i32)
+  (call $add-disk (i32.const 512) (i32.const {PATH.length}) (i32.const 4096) (i32.const 3) (i32.const 64))
+  (if (i32.load8_u (i32.const 64)) (then (return (i32.const 64))))
+  (i32.store8 (i32.const 1024) (i32.const 0))
+  (i32.store8 (i32.const 1028) (i32.const 1))
+  (i32.const 1024))

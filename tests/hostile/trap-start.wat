@@ -1,0 +1,4 @@
+;; Aborts before its first call.
+(func $start (unreachable))
+(start $start)
+(func (export "cofferdam:plugin/fixing@0.1.0#fix") (result i32) (i32.const 1024))

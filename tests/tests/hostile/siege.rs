@@ -1,0 +1,185 @@
+//! All attacks in one run, beside a neighbour.
+
+use crate::attack::{Ground, Watcher};
+use crate::cases::{CASES, Case, Class};
+use crate::measure::{Held, Latencies};
+use crate::neighbour::Neighbour;
+use cofferdam_runtime::Options;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::sync::RwLock;
+
+/// The siege counts what the whole process holds, so that no other test runs beside it.
+pub static ALONE: RwLock<()> = RwLock::const_new(());
+
+/// How often each attack is repeated; the soak sets it.
+const ROUNDS: &str = "COFFERDAM_ROUNDS";
+
+/// How much more resident memory there may be afterwards, KiB: pages that the pool keeps for
+/// instances (256 KiB each), that the allocator did not give back (an arena for each of the
+/// compiler's threads), and code of the neighbour.
+const MARGIN: u64 = 96 << 10;
+
+/// A plugin may log 256 KiB in a call, of lines of at least 64 bytes; a plan makes few calls.
+const MOST_LINES: usize = 5_000;
+const MOST_LOGGED: usize = 1 << 20;
+
+/// Most characters that are shown of how an attack ended.
+const MOST_SHOWN: usize = 400;
+
+/// How long the neighbour is alone, for comparison.
+const QUIET: Duration = Duration::from_millis(1_500);
+
+/// At least so long each class goes on, that the neighbour has calls enough to compare.
+const CLASS: Duration = Duration::from_millis(600);
+
+/// One tick of the epoch.
+const TICK: Duration = Duration::from_millis(1);
+
+fn rounds() -> Option<u32> {
+    Some(std::env::var(ROUNDS).ok()?.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_attack_ends_as_it_must_and_nothing_is_left_of_it() {
+    let _alone = ALONE.write().await;
+    let ground = Ground::new(&Options::uncached());
+    let neighbour = Neighbour::begin(&ground).await;
+    // What is made at the first use of anything is not what an attack left.
+    let mut wrong = Vec::new();
+    for class in Class::ALL {
+        let first = CASES.iter().find(|case| case.class == class).unwrap();
+        wrong.extend(attack(&ground, first, 1).await);
+    }
+    neighbour.noticed();
+    tokio::time::sleep(QUIET).await;
+    let quiet = Latencies::new(neighbour.noticed());
+    let before = Held::now();
+
+    let mut table = Table::new(&quiet);
+    for class in Class::ALL {
+        let began = Instant::now();
+        let cases = CASES.iter().filter(|case| case.class == class);
+        let mut count = 0;
+        let mut longest_fill = Duration::ZERO;
+        for case in cases.clone() {
+            longest_fill = longest_fill.max(case.fill());
+            wrong.extend(attack(&ground, case, rounds().unwrap_or(1) * class.storm()).await);
+            count += 1;
+        }
+        while began.elapsed() < CLASS {
+            wrong.extend(attack(&ground, cases.clone().next_back().unwrap(), 1).await);
+        }
+        let noticed = Latencies::new(neighbour.noticed());
+        table.row(class, count, longest_fill, &noticed);
+    }
+
+    let after = Held::settled(|held| {
+        held.resident <= before.resident + MARGIN && held.descriptors <= before.descriptors
+    })
+    .await;
+    neighbour.end();
+    assert!(!ground.was_reached(), "somebody connected to this machine");
+    table.print(&before, &after);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(
+        after.descriptors <= before.descriptors,
+        "descriptors stayed open: {before:?}, {after:?}"
+    );
+    assert!(
+        after.resident <= before.resident + MARGIN,
+        "memory was not given back: {before:?}, {after:?}"
+    );
+    assert!(after.threads <= before.threads + 8, "{before:?}, {after:?}");
+    if rounds().is_some() {
+        assert_eq!(
+            table.late, [""; 0],
+            "the neighbour waited longer than it may"
+        );
+    }
+}
+
+/// Runs an attack so many times; each time it must end as the table of cases says. Says what
+/// is wrong with the first that does not.
+async fn attack(ground: &Ground, case: &Case, times: u32) -> Option<String> {
+    let loaded = ground.load(case)?;
+    for _ in 0..times {
+        let watcher = Arc::new(Watcher::default());
+        let ended = ground.run(case, &loaded, &watcher).await;
+        if let Err(wrong) = case.expected.check(&ended) {
+            let ended: String = format!("{ended:?}").chars().take(MOST_SHOWN).collect();
+            return Some(format!("{}: {wrong}, and it ended with {ended}", case.name));
+        }
+        let (lines, bytes) = (
+            watcher.lines.load(Ordering::Relaxed),
+            watcher.bytes.load(Ordering::Relaxed),
+        );
+        if lines > MOST_LINES || bytes > MOST_LOGGED {
+            return Some(format!(
+                "{}: {lines} lines of {bytes} bytes were logged",
+                case.name
+            ));
+        }
+    }
+    None
+}
+
+/// What the neighbour noticed, by class.
+struct Table {
+    quiet: Duration,
+    lines: Vec<String>,
+    late: Vec<String>,
+}
+
+impl Table {
+    fn new(quiet: &Latencies) -> Self {
+        let p99 = quiet.percentile(99).unwrap();
+        let mut table = Self {
+            quiet: p99,
+            lines: vec![format!(
+                "{:<14} {:>7} {:>7} {:>10} {:>10} {:>10} {:>10} {:>9}",
+                "class", "attacks", "calls", "p50 ms", "p99 ms", "max ms", "may be ms", "held MiB"
+            )],
+            late: Vec::new(),
+        };
+        table.line("(quiet)", 0, quiet, p99);
+        table
+    }
+
+    fn line(&mut self, name: &str, attacks: usize, calls: &Latencies, allowed: Duration) {
+        let ms = |hundredths| {
+            calls.percentile(hundredths).map_or_else(
+                || "-".to_owned(),
+                |time| format!("{:.2}", time.as_secs_f64() * 1e3),
+            )
+        };
+        self.lines.push(format!(
+            "{name:<14} {attacks:>7} {:>7} {:>10} {:>10} {:>10} {:>10.2} {:>9}",
+            calls.count(),
+            ms(50),
+            ms(99),
+            ms(100),
+            allowed.as_secs_f64() * 1e3,
+            Held::now().resident >> 10,
+        ));
+    }
+
+    fn row(&mut self, class: Class, attacks: usize, fill: Duration, calls: &Latencies) {
+        let allowed = self.quiet + 2 * TICK + fill;
+        let name = class.to_string();
+        if calls.percentile(99).is_none_or(|p99| p99 > allowed) {
+            self.late.push(name.clone());
+        }
+        self.line(&name, attacks, calls, allowed);
+    }
+
+    fn print(&self, before: &Held, after: &Held) {
+        println!("a neighbour's calls beside each class of attacks:");
+        for line in &self.lines {
+            println!("{line}");
+        }
+        println!("before: {before:?}");
+        println!("after:  {after:?}");
+    }
+}
