@@ -1,11 +1,19 @@
 //! What the operator granted to plugins beyond what belongs to their worlds.
 //!
 //! Only which interface which plugin holds: enough to decide whether a component is
-//! loaded and what is linked to it. How far a grant reaches (which program, which secret)
-//! is the business of the service behind the interface.
+//! loaded and what is linked to it. How far a grant reaches (which program, which secret,
+//! which host) is the business of the service behind the interface. [`wants`] is what a
+//! component asks for, [`difference`] how a version's wishes differ from another's.
+
+mod wants;
+
+pub use wants::{Difference, Want, Widened, difference, wants};
 
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The capability to send HTTP requests: the interfaces of `wasi:http` that do so are one.
+pub const HTTP: &str = "wasi:http";
 
 /// Interfaces by plugin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,17 +25,17 @@ impl Granted {
         Self::default()
     }
 
-    /// Grants `interface` (with or without its version) to `plugin`.
+    /// Grants the capability of `interface` (with or without its version) to `plugin`.
     pub fn grant(&mut self, plugin: &str, interface: &str) {
         let interfaces = self.0.entry(plugin.to_owned()).or_default();
-        interfaces.insert(without_version(interface).to_owned());
+        interfaces.insert(capability(interface).to_owned());
     }
 
     /// Whether `plugin` was granted `interface` (with or without its version).
     pub fn holds(&self, plugin: &str, interface: &str) -> bool {
         self.0
             .get(plugin)
-            .is_some_and(|interfaces| interfaces.contains(without_version(interface)))
+            .is_some_and(|interfaces| interfaces.contains(capability(interface)))
     }
 }
 
@@ -37,11 +45,29 @@ pub fn without_version(interface: &str) -> &str {
     interface.split('@').next().unwrap_or(interface)
 }
 
-/// The key under `[plugins.ID.grants]` that grants an interface: its own name without
-/// package (`tool` for `cofferdam:tool/tool@0.1.0`).
-pub fn key(interface: &str) -> &str {
+/// The capability that an interface belongs to, as manifests name it: the interface
+/// without its version, or [`HTTP`].
+pub fn capability(interface: &str) -> &str {
     let name = without_version(interface);
-    name.rsplit('/').next().unwrap_or(name)
+    if name.starts_with("wasi:http/") {
+        HTTP
+    } else {
+        name
+    }
+}
+
+/// Whether an imported interface is one of those that send HTTP requests, in a version that
+/// the host speaks. Receiving them is nothing that a plugin can be granted.
+pub fn sends_http(interface: &str) -> bool {
+    let (name, version) = interface.split_once('@').unwrap_or((interface, ""));
+    matches!(name, "wasi:http/types" | "wasi:http/outgoing-handler") && version.starts_with("0.2.")
+}
+
+/// The key under `[plugins.ID.grants]` that grants an interface: its own name without
+/// package (`tool` for `cofferdam:tool/tool@0.1.0`, `http` for all of `wasi:http`).
+pub fn key(interface: &str) -> &str {
+    let name = capability(interface);
+    name.rsplit(['/', ':']).next().unwrap_or(name)
 }
 
 /// The lines of `cofferdam.toml` that grant `interface` to `plugin` as `grant` says.
@@ -70,6 +96,26 @@ mod tests {
         assert!(granted.holds("boot-test", "cofferdam:tool/tool@0.1.0"));
         assert!(!granted.holds("boot-test", "cofferdam:runtime/secrets@0.1.0"));
         assert!(!granted.holds("command", "cofferdam:tool/tool@0.1.0"));
+    }
+
+    #[test]
+    fn the_interfaces_of_http_are_one_capability() {
+        let mut granted = Granted::nothing();
+        granted.grant("notify", HTTP);
+        for interface in ["wasi:http/types@0.2.3", "wasi:http/outgoing-handler@0.2.0"] {
+            assert!(granted.holds("notify", interface), "{interface}");
+            assert!(sends_http(interface), "{interface}");
+            assert_eq!(key(interface), "http");
+        }
+        for interface in [
+            "wasi:http/incoming-handler@0.2.0",
+            "wasi:http/types@0.3.0",
+            "wasi:http/types",
+            "wasi:httpx/types@0.2.0",
+        ] {
+            assert!(!sends_http(interface), "{interface}");
+        }
+        assert!(!granted.holds("notify", "wasi:httpx/types@0.2.0"));
     }
 
     #[test]

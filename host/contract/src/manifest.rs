@@ -92,7 +92,7 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WantedCapability {
-    /// The interface without its version (`cofferdam:tool/tool`).
+    /// The interface without its version (`cofferdam:tool/tool`), or `wasi:http`.
     pub name: String,
     /// Why it is needed, one sentence.
     pub why: String,
