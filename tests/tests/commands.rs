@@ -397,10 +397,12 @@ fn commands_at_the_same_time_find_the_host_that_there_is() {
             });
         }
     });
-    let list = site.run(&["runs", "list", "--output", "json"]);
-    let list: Value = serde_json::from_str(&list.stdout).unwrap();
-    assert_eq!(list["runs"].as_array().unwrap().len(), 8);
-    for run in list["runs"].as_array().unwrap() {
+    let list = site
+        .run(&["runs", "list", "--output", "json"])
+        .code(0)
+        .json();
+    assert_eq!(list["items"].as_array().unwrap().len(), 8);
+    for run in list["items"].as_array().unwrap() {
         assert_eq!(run["state"], "succeeded", "{run}");
     }
 }
