@@ -201,11 +201,16 @@ fn inspect_says_what_a_file_is_and_wants_and_runs_nothing() {
                 "{import}"
             );
         }
-        let limits = &shown["manifest"]["limits"];
-        assert!(
-            limits["memory-mib"].is_u64() && limits["cpu-ms"].is_u64(),
-            "{limits}"
-        );
+        let asked = &shown["manifest"]["limits"];
+        let limits = shown["limits"].as_array().unwrap();
+        assert_eq!(limits.len(), asked.as_object().unwrap().len());
+        for limit in limits {
+            let key = limit["key"].as_str().unwrap();
+            assert_eq!(
+                limit["value"], asked[key],
+                "nobody decided otherwise: {key}"
+            );
+        }
 
         let text = run(&mut cofferdam(folder.path(), &["plugin", "inspect", path]))
             .code(0)
@@ -214,10 +219,8 @@ fn inspect_says_what_a_file_is_and_wants_and_runs_nothing() {
             format!("{id} 0.1.0 ({kind})"),
             format!("world:   cofferdam:plugin/{kind}@0.1.0"),
             format!("digest:  sha256:{}", sha256(&component)),
-            format!(
-                "{} MiB memory, {} ms CPU",
-                limits["memory-mib"], limits["cpu-ms"]
-            ),
+            format!("memory-mib            {} MiB", asked["memory-mib"]),
+            format!("cpu-ms                {} ms", asked["cpu-ms"]),
         ] {
             assert!(text.contains(&words), "{words} in {text}");
         }

@@ -1,13 +1,16 @@
 //! `cofferdam:runtime/context`: the call that is going on.
 //!
-//! Log lines are cut at 8 KiB and a call has a budget of them: a plugin that logs in a
-//! loop fills neither the disk nor the terminal. What was dropped is said once, when the
-//! next call begins or the instance goes.
+//! Log lines are cut at 8 KiB, and there are limits of bytes by call and of lines by second:
+//! a plugin that logs in a loop fills neither the disk nor the terminal. What was dropped is
+//! said once, when a later call drops again or the instance goes.
 
 use crate::host::{Host, capability};
 use cofferdam_contract::bindings::cofferdam::runtime::context;
+use cofferdam_contract::failure::Limit;
+use cofferdam_contract::limits::Limits;
 use cofferdam_contract::services;
 use cofferdam_contract::types::{Level, Timestamp};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 capability!(
@@ -22,60 +25,43 @@ const MOST_LINE: usize = 8 << 10;
 /// The most fields of a line.
 const MOST_FIELDS: usize = 32;
 
-/// What one call may log, bytes; each line counts at least [`LINE_COST`].
-const MOST_LOGGED: usize = 256 << 10;
-
-/// What a line costs beside its text.
-const LINE_COST: usize = 64;
-
 /// The longest name of a progress unit.
 const MOST_UNIT: usize = 32;
 
-/// How much one instance has logged in the call going on.
-struct LogBudget {
+/// What was dropped of the log of one instance and is not said yet.
+struct Dropped {
     context: Arc<dyn services::Context>,
     plugin: String,
     call: u64,
-    left: usize,
-    dropped: u64,
+    lines: BTreeMap<Limit, u64>,
+    limits: Limits,
 }
 
-impl LogBudget {
-    /// Takes a line from the budget, or counts it as dropped.
-    fn take(&mut self, call: u64, bytes: usize) -> bool {
+impl Dropped {
+    fn count(&mut self, call: u64, limit: Limit) {
         if self.call != call {
-            self.say_what_was_dropped();
+            self.say();
             self.call = call;
-            self.left = MOST_LOGGED;
         }
-        match self.left.checked_sub(bytes.saturating_add(LINE_COST)) {
-            Some(left) => {
-                self.left = left;
-                true
-            }
-            None => {
-                self.left = 0;
-                self.dropped = self.dropped.saturating_add(1);
-                false
-            }
-        }
+        let lines = self.lines.entry(limit).or_default();
+        *lines = lines.saturating_add(1);
     }
 
-    fn say_what_was_dropped(&mut self) {
-        let dropped = std::mem::take(&mut self.dropped);
-        if dropped > 0 {
+    fn say(&mut self) {
+        for (limit, lines) in std::mem::take(&mut self.lines) {
+            let allowed = self.limits.row(limit).map(|row| row.allowed());
             let message = format!(
-                "{dropped} log lines were dropped: one call may log {} KiB",
-                MOST_LOGGED >> 10
+                "{lines} log lines were dropped: the plugin may log {} ({limit})",
+                allowed.unwrap_or_default()
             );
             self.context.log(&self.plugin, Level::Warn, &message, &[]);
         }
     }
 }
 
-impl Drop for LogBudget {
+impl Drop for Dropped {
     fn drop(&mut self) {
-        self.say_what_was_dropped();
+        self.say();
     }
 }
 
@@ -136,22 +122,23 @@ impl context::Host for Host<'_> {
         let call = self.0.call_number();
         let context = Arc::clone(self.0.context());
         let plugin = self.0.plugin().to_owned();
-        if self.0.extensions().get::<LogBudget>().is_none() {
-            self.0.extensions_mut().insert(LogBudget {
-                context: Arc::clone(&context),
-                plugin: plugin.clone(),
+        let Err(limit) = self.0.charge_log(message.len() + in_fields) else {
+            context.log(&plugin, level, &message, &fields);
+            return Ok(());
+        };
+        let limits = *self.0.limits();
+        let extensions = self.0.extensions_mut();
+        if extensions.get::<Dropped>().is_none() {
+            extensions.insert(Dropped {
+                context,
+                plugin,
                 call,
-                left: MOST_LOGGED,
-                dropped: 0,
+                lines: BTreeMap::new(),
+                limits,
             });
         }
-        let granted = self
-            .0
-            .extensions_mut()
-            .get_mut::<LogBudget>()
-            .is_some_and(|budget| budget.take(call, message.len() + in_fields));
-        if granted {
-            context.log(&plugin, level, &message, &fields);
+        if let Some(dropped) = extensions.get_mut::<Dropped>() {
+            dropped.count(call, limit);
         }
         Ok(())
     }

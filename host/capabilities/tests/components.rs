@@ -21,7 +21,7 @@ use cofferdam_contract::types::{
     DeviceInfo, Error, ErrorCode, Extent, ExtentKind, Nic, Severity, SourceFile,
 };
 use cofferdam_runtime::{Options, PluginFolder, embed_manifest};
-use guest::{TestRun, all_but, component, manifest};
+use guest::{TestRun, all_but, alone, component, manifest};
 use std::sync::{Arc, Mutex};
 
 /// A file system of which only the given functions do not trap.
@@ -87,9 +87,13 @@ struct Loaded {
 }
 
 fn load(components: &[(&str, Vec<u8>)]) -> Loaded {
+    load_with(components, &all_but(&[]))
+}
+
+fn load_with(components: &[(&str, Vec<u8>)], limits: &str) -> Loaded {
     let folder = tempfile::tempdir().unwrap();
     for (id, component) in components {
-        let bytes = embed_manifest(component, &manifest(id, &all_but(&[]))).unwrap();
+        let bytes = embed_manifest(component, &manifest(id, limits)).unwrap();
         std::fs::write(folder.path().join(format!("{id}.wasm")), bytes).unwrap();
     }
     let scan = PluginFolder::scan(&[folder.path().to_owned()]);
@@ -319,6 +323,47 @@ async fn a_source_records_what_it_finds_and_floods_no_log() {
 }
 
 #[tokio::test]
+async fn what_is_dropped_of_a_log_is_said_with_its_limit() {
+    // The name is 4 bytes, a line costs 64 more: 15 fit into 1 KiB.
+    for (key, value, lines, said) in [
+        (
+            "log-kib",
+            1,
+            15,
+            "4985 log lines were dropped: the plugin may log 1 KiB a call (log-bytes)",
+        ),
+        (
+            "log-kib",
+            0,
+            0,
+            "5000 log lines were dropped: the plugin may log 0 KiB a call (log-bytes)",
+        ),
+        (
+            "log-lines-per-second",
+            0,
+            0,
+            "5000 log lines were dropped: the plugin may log 0 lines a second (log-rate)",
+        ),
+    ] {
+        let loaded = load_with(&[("source", source())], &alone(&[(key, value)]));
+        let run = Arc::new(TestRun::default());
+        let call = Call {
+            context: run.clone(),
+            settings: "{}".to_owned(),
+        };
+        let source = &loaded.plugins.set.sources[0];
+        let found = Arc::new(Found::default());
+        source
+            .discover(call, Arc::new(NoFolder), found, "disk")
+            .await
+            .unwrap();
+        let logged = run.logged.lock().unwrap();
+        assert_eq!(logged.len(), lines + 1, "{key}");
+        assert!(logged.last().unwrap().ends_with(said), "{logged:?}");
+    }
+}
+
+#[tokio::test]
 async fn plugins_of_a_kind_come_in_their_manifests_order() {
     let folder = tempfile::tempdir().unwrap();
     for (id, after) in [("a", vec!["z"]), ("b", vec![]), ("z", vec![])] {
@@ -346,7 +391,7 @@ async fn plugins_of_a_kind_come_in_their_manifests_order() {
     assert!(matches!(
         most,
         Err(CallError::Limit {
-            limit: Limit::Instances,
+            limit: Limit::Sessions,
             ..
         })
     ));

@@ -27,9 +27,11 @@ const LEAVE: Duration = Duration::from_secs(5);
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let output = cli.global.output;
-    // A supervisor has one thread and needs nothing of the rest.
-    if let cli::Command::Supervise { folder } = &cli.command {
-        return commands::supervise(folder);
+    // These have one thread and need nothing of the rest.
+    match &cli.command {
+        cli::Command::Supervise { folder } => return commands::supervise(folder),
+        cli::Command::CompileComponent { request } => return commands::compile(request),
+        _ => {}
     }
     let telemetry = match telemetry::begin(&cli) {
         Ok(telemetry) => telemetry,

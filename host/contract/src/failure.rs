@@ -4,7 +4,9 @@
 //! know whom to ask. An error that the plugin itself returned is kept apart from what
 //! the host had to do to it.
 
+use crate::limits::{HostLimits, LimitValue, Limits};
 use crate::types::{Error, ErrorCode};
+use serde::{Serialize, Serializer};
 use thiserror::Error as ThisError;
 
 /// Which plugin, and which of its functions.
@@ -23,33 +25,125 @@ impl std::fmt::Display for Callee {
     }
 }
 
-/// A limit that the host enforces on every call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A limit that the host enforces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Limit {
     /// Linear memory of the instance.
     Memory,
+    /// Elements of the instance's tables.
+    TableElements,
+    /// Core instances that a component is made of.
+    Instances,
     /// Thread time over all polls of the call, suspension excluded.
     Cpu,
     /// Time from the call's start to its end.
     WallClock,
     /// Stack of the guest.
     Stack,
+    /// Calls of a plugin at once; whoever comes later waits.
+    ConcurrentCalls,
+    /// Calls that wait for their turn.
+    QueueLength,
     /// Bytes that the guest hands over in one call to the host.
     HostCallBytes,
-    /// Instances at once.
-    Instances,
+    /// Bytes that a call logs; lines beyond are dropped.
+    LogBytes,
+    /// Lines that a plugin logs in a second; lines beyond are dropped.
+    LogRate,
+    /// Host resources that the instance holds.
+    OpenHandles,
+    /// Bytes that a call sends through the network.
+    Egress,
+    /// Sessions of file systems at once, of all plugins.
+    Sessions,
+    /// Size of a component.
+    ComponentSize,
+    /// Thread time of the compiler.
+    CompileCpu,
+    /// Time from the compiler's start to its end.
+    CompileTime,
+    /// Address space of the compiler.
+    CompileMemory,
+}
+
+impl Limit {
+    /// Every limit.
+    pub const ALL: [Self; 18] = [
+        Self::Memory,
+        Self::TableElements,
+        Self::Instances,
+        Self::Cpu,
+        Self::WallClock,
+        Self::Stack,
+        Self::ConcurrentCalls,
+        Self::QueueLength,
+        Self::HostCallBytes,
+        Self::LogBytes,
+        Self::LogRate,
+        Self::OpenHandles,
+        Self::Egress,
+        Self::Sessions,
+        Self::ComponentSize,
+        Self::CompileCpu,
+        Self::CompileTime,
+        Self::CompileMemory,
+    ];
+
+    /// The name in errors and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::TableElements => "table-elements",
+            Self::Instances => "instances",
+            Self::Cpu => "cpu",
+            Self::WallClock => "wall-clock",
+            Self::Stack => "stack",
+            Self::ConcurrentCalls => "concurrent-calls",
+            Self::QueueLength => "queue-length",
+            Self::HostCallBytes => "host-call-bytes",
+            Self::LogBytes => "log-bytes",
+            Self::LogRate => "log-rate",
+            Self::OpenHandles => "open-handles",
+            Self::Egress => "egress",
+            Self::Sessions => "sessions",
+            Self::ComponentSize => "component-size",
+            Self::CompileCpu => "compile-cpu",
+            Self::CompileTime => "compile-time",
+            Self::CompileMemory => "compile-memory",
+        }
+    }
+
+    /// What to do when `plugin` reached it, half a sentence.
+    pub fn remedy(self, plugin: &str) -> String {
+        let raise = |row: LimitValue, table: &str| {
+            format!(
+                "raise `{}` in {table} of cofferdam.toml (at most {}) if the plugin is to be trusted with more",
+                row.key, row.most
+            )
+        };
+        if let Some(row) = Limits::DEFAULT.row(self) {
+            return raise(row, &format!("[plugins.{plugin}.limits]"));
+        }
+        if let Some(row) = HostLimits::DEFAULT.row(self) {
+            return raise(row, "[limits]");
+        }
+        match self {
+            Self::Sessions => "it is the same for all guests; this one has too many file systems",
+            _ => "it is the same for all plugins; this one has to need less",
+        }
+        .to_owned()
+    }
 }
 
 impl std::fmt::Display for Limit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Memory => "memory",
-            Self::Cpu => "cpu",
-            Self::WallClock => "wall-clock",
-            Self::Stack => "stack",
-            Self::HostCallBytes => "host-call-bytes",
-            Self::Instances => "instances",
-        })
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for Limit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 
@@ -66,7 +160,8 @@ pub enum CallError {
     },
     /// The host stopped the call at a limit. The instance is gone.
     #[error(
-        "{callee}: stopped at its {limit} limit of {allowed}; raise it in the plugin's [limits] if the plugin is to be trusted with more"
+        "{callee}: stopped at its {limit} limit of {allowed}; {}",
+        limit.remedy(&callee.plugin)
     )]
     Limit {
         /// Who was stopped.

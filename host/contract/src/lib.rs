@@ -9,7 +9,8 @@
 //! interface that the host offers (what an import does), [`kinds`] one trait for each
 //! kind of plugin (what an export does), in terms of those records and services.
 //! [`manifest`] is what a plugin says of itself, [`order`] the sequence that follows from
-//! it, [`grants`] what an operator allows it, [`failure`] how a call can end badly.
+//! it, [`limits`] how much it may use, [`grants`] what an operator allows it, [`failure`]
+//! how a call can end badly.
 //!
 //! **Limits.** No I/O and no policy here. A record or trait changes only with `wit/`.
 
@@ -17,6 +18,7 @@ pub mod bindings;
 pub mod failure;
 pub mod grants;
 pub mod kinds;
+pub mod limits;
 pub mod manifest;
 pub mod order;
 pub mod services;

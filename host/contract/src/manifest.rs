@@ -5,6 +5,9 @@
 //! a misspelt limit must not be silently no limit. Settings are a JSON Schema; defaults
 //! in it are filled in by [`Manifest::settings`], so that plugins need none of their own.
 
+pub use crate::limits::Limits;
+use crate::limits::OutOfRange;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -54,37 +57,6 @@ pub struct Order {
 impl Order {
     fn is_empty(&self) -> bool {
         self.after.is_empty() && self.before.is_empty()
-    }
-}
-
-/// Limits of one instance and one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Limits {
-    /// Linear memory, MiB.
-    pub memory_mib: u32,
-    /// Thread time of one call, milliseconds.
-    pub cpu_ms: u32,
-    /// Time from start to end of one call, milliseconds.
-    pub wall_ms: u32,
-}
-
-impl Limits {
-    /// The most that a manifest may ask for.
-    pub const CEILING: Self = Self {
-        memory_mib: 1024,
-        cpu_ms: 600_000,
-        wall_ms: 3_600_000,
-    };
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            memory_mib: 64,
-            cpu_ms: 5_000,
-            wall_ms: 60_000,
-        }
     }
 }
 
@@ -149,6 +121,12 @@ pub enum ManifestError {
         key: &'static str,
         /// What is wrong and what would be right.
         reason: String,
+    },
+    /// A limit is out of its range.
+    #[error("the manifest's `limits.{}` is not acceptable: {error}", error.key)]
+    Limit {
+        /// Which, and its range.
+        error: OutOfRange,
     },
     /// The settings given do not fit the schema.
     #[error("settings of plugin {plugin}: {reason}")]
@@ -216,19 +194,8 @@ impl Manifest {
                 "it is empty; say in one sentence what the plugin does".to_owned(),
             );
         }
-        let ceiling = Limits::CEILING;
-        for (key, asked, most) in [
-            (
-                "limits.memory-mib",
-                self.limits.memory_mib,
-                ceiling.memory_mib,
-            ),
-            ("limits.cpu-ms", self.limits.cpu_ms, ceiling.cpu_ms),
-            ("limits.wall-ms", self.limits.wall_ms, ceiling.wall_ms),
-        ] {
-            if asked == 0 || asked > most {
-                return refuse(key, format!("{asked} is not between 1 and {most}"));
-            }
+        if let Err(error) = self.limits.check() {
+            return Err(ManifestError::Limit { error });
         }
         for (index, wanted) in self.capabilities.iter().enumerate() {
             let name = &wanted.name;

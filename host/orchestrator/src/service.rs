@@ -37,6 +37,8 @@ pub struct Options {
     pub engine: EngineOptions,
     /// What takes secrets out of the host's own logs.
     pub redactor: Redactor,
+    /// What is counted; shared with what else counts.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Options {
@@ -50,6 +52,7 @@ impl Options {
             built_in: Vec::new(),
             engine: EngineOptions::default(),
             redactor: Redactor::new(),
+            metrics: Arc::new(Metrics::new()),
         }
     }
 }
@@ -124,7 +127,7 @@ impl Orchestrator {
         let identity = Identity::new(store.clone());
         let key = options.secret_key.unwrap_or_else(|| paths.secret_key());
         let secrets = SecretKeeper::new(store.clone(), identity.clone(), key, options.redactor);
-        let metrics = Arc::new(Metrics::new());
+        let metrics = options.metrics;
         let counted = Arc::clone(&metrics);
         store.observe_writes(move |durability, took| {
             let durability = match durability {

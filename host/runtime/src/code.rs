@@ -3,28 +3,33 @@
 
 use crate::artifact;
 use crate::cache::fingerprint;
+use crate::compiler::{self, Compiler, Request};
 use crate::error::LoadError;
 use crate::folder::{PluginFile, read_component};
 use crate::guest_threads::GuestThreads;
+use crate::log_budget::LogRate;
+use crate::queue::{CallQueue, NoTurn};
 use crate::runtime::{Grantable, Runtime};
 use crate::session::Start;
-use crate::state::{Extensions, State};
-use cofferdam_contract::failure::{CallError, Callee};
+use crate::state::{Extensions, PluginParts, State};
+use crate::verdict::Verdict;
+use crate::watched::Watched;
+use cofferdam_contract::failure::{CallError, Limit};
 use cofferdam_contract::grants::Granted;
+use cofferdam_contract::limits::Limits;
 use cofferdam_contract::services::Context;
 use sha2::{Digest, Sha256};
 use std::any::Any;
 use std::sync::Arc;
-use tokio::sync::OnceCell;
-use wasmtime::Engine;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit};
 use wasmtime::component::{Component, InstancePre};
 
 /// A plugin that can be started.
 pub struct PluginCode {
     runtime: Arc<Runtime>,
     file: PluginFile,
-    digest: Arc<str>,
-    id: Arc<str>,
+    parts: PluginParts,
+    queue: CallQueue,
     granted: Grantable,
     linked: OnceCell<InstancePre<State>>,
 }
@@ -33,14 +38,24 @@ impl PluginCode {
     /// The plugin in `file`, not yet loaded, that will be linked to its world's imports and
     /// to what is granted to it.
     pub fn new(runtime: Arc<Runtime>, file: PluginFile, granted: &Granted) -> Self {
-        let grantable = file.inspection.kind.grantable_imports().iter().copied();
-        let id = &file.inspection.manifest.id;
+        let inspection = &file.inspection;
+        let id = &inspection.manifest.id;
+        let limits = inspection
+            .manifest
+            .limits
+            .overridden(&runtime.overrides(id));
+        let grantable = inspection.kind.grantable_imports().iter().copied();
         Self {
             granted: grantable
                 .filter(|interface| granted.holds(id, interface))
                 .collect(),
-            digest: file.inspection.digest.as_str().into(),
-            id: file.inspection.manifest.id.as_str().into(),
+            parts: PluginParts {
+                watched: Watched::new(id.as_str().into(), Arc::clone(runtime.observer())),
+                digest: inspection.digest.as_str().into(),
+                limits,
+                log_rate: Arc::new(LogRate::new(&limits)),
+            },
+            queue: CallQueue::new(&limits),
             runtime,
             file,
             linked: OnceCell::new(),
@@ -50,6 +65,11 @@ impl PluginCode {
     /// The file it is from.
     pub fn file(&self) -> &PluginFile {
         &self.file
+    }
+
+    /// What it may use: what its manifest asks for, and the operator's decision over it.
+    pub fn limits(&self) -> Limits {
+        self.parts.limits
     }
 
     /// Loads it if it is not loaded yet: reads the file again, checks that it is the one
@@ -65,6 +85,11 @@ impl PluginCode {
                     .spawn_blocking(move || link(&runtime, &file, granted))
                     .await
                     .map_err(|error| LoadError::Host(error.to_string()))?
+                    .inspect_err(|error| {
+                        if let LoadError::Limit { limit, .. } = error {
+                            self.watched().reached(*limit);
+                        }
+                    })
             })
             .await
     }
@@ -73,12 +98,35 @@ impl PluginCode {
         self.runtime.threads()
     }
 
+    pub(crate) fn watched(&self) -> &Watched {
+        &self.parts.watched
+    }
+
+    /// Waits for the plugin's turn to do one call.
+    pub(crate) async fn turn(&self, verdict: &Verdict) -> Result<OwnedSemaphorePermit, CallError> {
+        let watched = self.watched();
+        let entered = self
+            .queue
+            .enter(|| watched.reached(Limit::ConcurrentCalls))
+            .await;
+        entered.map_err(|reason| match reason {
+            NoTurn::Full => {
+                watched.reached(Limit::QueueLength);
+                verdict.limit(Limit::QueueLength)
+            }
+            NoTurn::Closed => verdict.host("the runtime is shutting down"),
+        })
+    }
+
+    /// Waits for a turn, and then for one of the host's slots for outer calls.
     pub(crate) async fn call_slot(
         &self,
-        callee: &Callee,
+        verdict: &Verdict,
     ) -> Result<Box<dyn Any + Send>, CallError> {
+        let turn = self.turn(verdict).await?;
         let kind = self.file.inspection.kind;
-        Ok(Box::new(self.runtime.slots().call(kind, callee).await?))
+        let slot = self.runtime.slots().call(kind, &verdict.callee).await?;
+        Ok(Box::new((slot, turn)))
     }
 
     pub(crate) async fn new_instance(
@@ -90,17 +138,10 @@ impl PluginCode {
         let pre = self
             .load()
             .await
-            .map_err(|error| self.verdict("load").host(error))?
+            .map_err(|error| error.into_call_error(self.verdict("load").callee))?
             .clone();
-        let memory = (self.limits().memory_mib as usize) << 20;
-        let state = State::new(
-            Arc::clone(&self.id),
-            Arc::clone(&self.digest),
-            self.file.inspection.kind,
-            context,
-            memory,
-            extensions,
-        );
+        let kind = self.file.inspection.kind;
+        let state = State::new(&self.parts, kind, context, extensions);
         Ok(Start { pre, state, slot })
     }
 }
@@ -118,6 +159,7 @@ fn link(
             found,
         });
     }
+    check_size(runtime, bytes.len())?;
     let component = compiled(runtime, &bytes, &found)?;
     let kind = file.inspection.kind;
     let linker = runtime
@@ -128,17 +170,52 @@ fn link(
         .map_err(|error| LoadError::Link(format!("{error:#}")))
 }
 
-fn compiled(runtime: &Runtime, bytes: &[u8], digest: &str) -> Result<Component, LoadError> {
-    let engine: &Engine = runtime.engine();
-    let fingerprint = fingerprint(engine);
-    if let Some(kept) = runtime.cache().get(digest, fingerprint) {
-        match artifact::load(engine, &kept) {
-            Ok(component) => return Ok(component),
-            Err(error) => tracing::debug!(%digest, %error, "compiled code does not load"),
-        }
+/// Inspecting took the host's own bound; the operator's may be lower.
+fn check_size(runtime: &Runtime, bytes: usize) -> Result<(), LoadError> {
+    let row = runtime.host_limits().row(Limit::ComponentSize);
+    match row {
+        Some(row) if bytes > (row.value as usize) << 20 => Err(LoadError::Limit {
+            limit: row.limit,
+            allowed: row.allowed(),
+        }),
+        _ => Ok(()),
     }
-    let refused = |error: wasmtime::Error| LoadError::Compile(format!("{error:#}"));
-    let made = engine.precompile_component(bytes).map_err(refused)?;
-    runtime.cache().put(digest, fingerprint, &made);
-    artifact::load(engine, &made).map_err(refused)
+}
+
+fn compiled(runtime: &Runtime, bytes: &[u8], digest: &str) -> Result<Component, LoadError> {
+    let fingerprint = fingerprint(runtime.engine());
+    if let Some(component) = kept(runtime, digest, fingerprint) {
+        return Ok(component);
+    }
+    let _turn = runtime.compiling().enter();
+    // Another one may have compiled the same meanwhile.
+    if let Some(component) = kept(runtime, digest, fingerprint) {
+        return Ok(component);
+    }
+    let code = match runtime.compiler() {
+        Compiler::InThisProcess => runtime
+            .engine()
+            .precompile_component(bytes)
+            .map_err(refused)?,
+        Compiler::Child(program) => {
+            let limits = runtime.host_limits();
+            let request = Request::new(runtime.allocation(), limits);
+            compiler::compile(program, request, limits, bytes, fingerprint)?
+        }
+    };
+    let component = artifact::load(runtime.engine(), &code)
+        .map_err(|error| LoadError::Compiler(format!("what it made does not load: {error:#}")))?;
+    runtime.cache().put(digest, fingerprint, &code);
+    Ok(component)
+}
+
+fn kept(runtime: &Runtime, digest: &str, fingerprint: u64) -> Option<Component> {
+    let kept = runtime.cache().get(digest, fingerprint)?;
+    artifact::load(runtime.engine(), &kept)
+        .inspect_err(|error| tracing::debug!(%digest, %error, "compiled code does not load"))
+        .ok()
+}
+
+fn refused(error: wasmtime::Error) -> LoadError {
+    LoadError::Compile(format!("{error:#}"))
 }

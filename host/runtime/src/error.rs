@@ -1,5 +1,6 @@
 //! What can be wrong with a plugin's file, and with starting the runtime.
 
+use cofferdam_contract::failure::{CallError, Callee, Limit};
 use cofferdam_contract::manifest::ManifestError;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -137,6 +138,20 @@ pub enum LoadError {
         /// Digest now.
         found: String,
     },
+    /// Loading it was stopped at a limit.
+    #[error("loading it was stopped at the {limit} limit of {allowed}; {}", limit.remedy(""))]
+    Limit {
+        /// Which limit.
+        limit: Limit,
+        /// How much it allows, for people (`300 s`, `4096 MiB`).
+        allowed: String,
+    },
+    /// The process that compiles it ended badly or gave an answer that is not to be
+    /// trusted.
+    #[error(
+        "the compiler failed on it: {0}; if it does so again the component is not to be trusted"
+    )]
+    Compiler(String),
     /// The compiler refuses it.
     #[error("does not compile: {0}")]
     Compile(String),
@@ -146,6 +161,23 @@ pub enum LoadError {
     /// The host could not do it.
     #[error("the host failed: {0}")]
     Host(String),
+}
+
+impl LoadError {
+    /// The same as the failure of a call that needed the plugin loaded.
+    pub fn into_call_error(self, callee: Callee) -> CallError {
+        match self {
+            Self::Limit { limit, allowed } => CallError::Limit {
+                callee,
+                limit,
+                allowed,
+            },
+            other => CallError::Host {
+                callee,
+                reason: other.to_string(),
+            },
+        }
+    }
 }
 
 /// The runtime cannot start.

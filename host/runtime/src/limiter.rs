@@ -1,48 +1,40 @@
-//! The memory limit of one instance.
+//! What one instance holds of the engine: memory, table elements, core instances.
 //!
-//! Growth beyond the limit is refused, not trapped: a guest that copes goes on. Most
-//! languages abort instead, with a trap that says nothing; the limiter remembers that it
-//! refused, so that such an end is reported as the memory limit.
+//! Growth beyond a limit is refused, not trapped: a guest that copes goes on. Most
+//! languages abort instead, with a trap that says nothing; the limiter remembers what it
+//! refused, so that such an end is reported as that limit.
 
+use crate::engine::{MEMORIES, TABLES};
+use cofferdam_contract::failure::Limit;
+use cofferdam_contract::limits::Limits;
 use wasmtime::{ResourceLimiter, Result};
 
-/// The most elements of all tables together; what the pool holds for one table.
-const TABLE_ELEMENTS: usize = 100_000;
-
-/// Counts the linear memory of an instance, all its memories together.
+/// Counts what an instance holds, all its memories and all its tables together.
 #[derive(Debug)]
-pub struct MemoryLimiter {
-    limit: usize,
-    used: usize,
-    elements: usize,
-    refused: bool,
+pub struct InstanceLimiter {
+    memory: Share,
+    elements: Share,
+    instances: usize,
+    refused: Option<Limit>,
 }
 
-impl MemoryLimiter {
-    /// A limit of so many bytes.
-    pub fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            used: 0,
-            elements: 0,
-            refused: false,
-        }
+/// How much of one thing there may be, and is.
+#[derive(Debug)]
+struct Share {
+    limit: usize,
+    used: usize,
+}
+
+impl Share {
+    fn of(limit: usize) -> Self {
+        Self { limit, used: 0 }
     }
 
-    /// Whether growth was refused since [`Self::forget_refusals`].
-    pub fn refused(&self) -> bool {
-        self.refused
-    }
-
-    /// Begins a call: what an earlier one survived does not explain how this one ends.
-    pub fn forget_refusals(&mut self) {
-        self.refused = false;
-    }
-
-    fn take(used: &mut usize, more: usize, limit: usize) -> bool {
-        match used.checked_add(more) {
-            Some(sum) if sum <= limit => {
-                *used = sum;
+    fn grow(&mut self, current: usize, desired: usize) -> bool {
+        let more = desired.saturating_sub(current);
+        match self.used.checked_add(more) {
+            Some(sum) if sum <= self.limit => {
+                self.used = sum;
                 true
             }
             _ => false,
@@ -50,7 +42,29 @@ impl MemoryLimiter {
     }
 }
 
-impl ResourceLimiter for MemoryLimiter {
+impl InstanceLimiter {
+    /// Nothing is used yet.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            memory: Share::of((limits.memory_mib as usize) << 20),
+            elements: Share::of(limits.table_elements as usize),
+            instances: limits.instances as usize,
+            refused: None,
+        }
+    }
+
+    /// What was last refused since [`Self::forget_refusals`].
+    pub fn refused(&self) -> Option<Limit> {
+        self.refused
+    }
+
+    /// Begins a call: what an earlier one survived does not explain how this one ends.
+    pub fn forget_refusals(&mut self) {
+        self.refused = None;
+    }
+}
+
+impl ResourceLimiter for InstanceLimiter {
     fn memory_growing(
         &mut self,
         current: usize,
@@ -60,8 +74,10 @@ impl ResourceLimiter for MemoryLimiter {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        let granted = Self::take(&mut self.used, desired.saturating_sub(current), self.limit);
-        self.refused |= !granted;
+        let granted = self.memory.grow(current, desired);
+        if !granted {
+            self.refused = Some(Limit::Memory);
+        }
         Ok(granted)
     }
 
@@ -74,10 +90,23 @@ impl ResourceLimiter for MemoryLimiter {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        let more = desired.saturating_sub(current);
-        let granted = Self::take(&mut self.elements, more, TABLE_ELEMENTS);
-        self.refused |= !granted;
+        let granted = self.elements.grow(current, desired);
+        if !granted {
+            self.refused = Some(Limit::TableElements);
+        }
         Ok(granted)
+    }
+
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
+    fn tables(&self) -> usize {
+        TABLES as usize
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES as usize
     }
 }
 
@@ -85,17 +114,36 @@ impl ResourceLimiter for MemoryLimiter {
 mod tests {
     use super::*;
 
+    const MIB: usize = 1 << 20;
+
+    fn limiter() -> InstanceLimiter {
+        InstanceLimiter::new(&Limits {
+            memory_mib: 100,
+            table_elements: 10,
+            ..Limits::DEFAULT
+        })
+    }
+
     #[test]
     fn all_memories_count_together_and_only_refusals_of_the_limit_are_remembered() {
-        let mut limiter = MemoryLimiter::new(100);
+        let mut limiter = limiter();
         assert!(!limiter.memory_growing(0, 50, Some(40)).unwrap());
-        assert!(!limiter.refused(), "its own maximum is the guest's affair");
-        assert!(limiter.memory_growing(0, 60, None).unwrap());
-        assert!(!limiter.memory_growing(0, 41, None).unwrap());
-        assert!(limiter.refused());
+        assert_eq!(limiter.refused(), None, "its own maximum is its affair");
+        assert!(limiter.memory_growing(0, 60 * MIB, None).unwrap());
+        assert!(!limiter.memory_growing(0, 41 * MIB, None).unwrap());
+        assert_eq!(limiter.refused(), Some(Limit::Memory));
         limiter.forget_refusals();
-        assert!(limiter.memory_growing(60, 100, None).unwrap());
-        assert!(!limiter.refused());
-        assert!(!limiter.memory_growing(100, 101, None).unwrap());
+        assert!(limiter.memory_growing(60 * MIB, 100 * MIB, None).unwrap());
+        assert_eq!(limiter.refused(), None);
+        assert!(!limiter.memory_growing(100 * MIB, 101 * MIB, None).unwrap());
+    }
+
+    #[test]
+    fn all_tables_count_together() {
+        let mut limiter = limiter();
+        assert!(limiter.table_growing(0, 6, None).unwrap());
+        assert!(!limiter.table_growing(0, 5, None).unwrap());
+        assert_eq!(limiter.refused(), Some(Limit::TableElements));
+        assert!(limiter.table_growing(0, 4, None).unwrap());
     }
 }

@@ -2,18 +2,24 @@
 
 use crate::cache::Cache;
 use crate::capability::Capability;
+use crate::compiler::Compiler;
 use crate::engine::{self, Allocation, PoolSize};
 use crate::error::StartError;
 use crate::guest_threads::GuestThreads;
 use crate::slots::Slots;
 use crate::state::State;
 use crate::ticker;
+use crate::turns::Turns;
 use cofferdam_contract::kinds::{Kind, SessionSlots};
+use cofferdam_contract::limits::{HostLimits, LimitObserver, LimitOverrides};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
+
+/// Components that are compiled at once; further ones wait.
+const COMPILERS: usize = 2;
 
 /// How a runtime is set up.
 #[derive(Debug, Clone)]
@@ -27,6 +33,14 @@ pub struct Options {
     pub steps: u32,
     /// Where compiled code is kept.
     pub cache: Cache,
+    /// Who compiles what is not in the cache.
+    pub compiler: Compiler,
+    /// What compiling may cost.
+    pub host_limits: HostLimits,
+    /// The operator's limits, by plugin id, instead of what manifests ask for.
+    pub limits: BTreeMap<String, LimitOverrides>,
+    /// Who is told of limits that are reached.
+    pub observer: Arc<dyn LimitObserver>,
 }
 
 impl Options {
@@ -46,6 +60,10 @@ impl Options {
             sessions: 64,
             steps: 128,
             cache: Cache::disabled(),
+            compiler: Compiler::InThisProcess,
+            host_limits: HostLimits::DEFAULT,
+            limits: BTreeMap::new(),
+            observer: Arc::new(()),
         }
     }
 }
@@ -60,6 +78,11 @@ pub struct Runtime {
     linkers: BTreeMap<(Kind, Grantable), Linker<State>>,
     slots: Arc<Slots>,
     cache: Cache,
+    compiler: Compiler,
+    compiling: Turns,
+    host_limits: HostLimits,
+    overrides: BTreeMap<String, LimitOverrides>,
+    observer: Arc<dyn LimitObserver>,
     threads: GuestThreads,
 }
 
@@ -91,6 +114,11 @@ impl Runtime {
             linkers,
             slots: Arc::new(Slots::new(options)),
             cache: options.cache.clone(),
+            compiler: options.compiler.clone(),
+            compiling: Turns::new(COMPILERS),
+            host_limits: options.host_limits,
+            overrides: options.limits.clone(),
+            observer: Arc::clone(&options.observer),
             threads: GuestThreads::start()?,
         }))
     }
@@ -122,6 +150,27 @@ impl Runtime {
 
     pub(crate) fn slots(&self) -> &Slots {
         &self.slots
+    }
+
+    /// What the operator decided on a plugin's limits.
+    pub(crate) fn overrides(&self, plugin: &str) -> LimitOverrides {
+        self.overrides.get(plugin).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn observer(&self) -> &Arc<dyn LimitObserver> {
+        &self.observer
+    }
+
+    pub(crate) fn compiler(&self) -> &Compiler {
+        &self.compiler
+    }
+
+    pub(crate) fn compiling(&self) -> &Turns {
+        &self.compiling
+    }
+
+    pub(crate) fn host_limits(&self) -> &HostLimits {
+        &self.host_limits
     }
 
     pub(crate) fn cache(&self) -> &Cache {

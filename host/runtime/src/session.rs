@@ -6,10 +6,9 @@
 
 use crate::code::PluginCode;
 use crate::meter::Metered;
-use crate::state::{Extensions, HOST_CALL_BYTES, State, Stop};
+use crate::state::{Extensions, State, Stop};
 use crate::verdict::Verdict;
 use cofferdam_contract::failure::{CallError, Callee, Limit};
-use cofferdam_contract::manifest::Limits;
 use cofferdam_contract::services::Context;
 use std::any::Any;
 use std::future::Future;
@@ -42,9 +41,11 @@ pub(crate) struct Start {
 
 /// A store whose guest code will be limited.
 fn new_store(pre: &InstancePre<State>, state: State) -> Store<State> {
+    let limits = *state.limits();
     let mut store = Store::new(pre.engine(), state);
     store.limiter(|state| &mut state.limiter);
-    store.set_hostcall_fuel(HOST_CALL_BYTES);
+    store.set_hostcall_fuel((limits.host_call_kib as usize) << 10);
+    store.set_max_component_handles(limits.open_handles as usize);
     store.epoch_deadline_callback(on_tick);
     store
 }
@@ -150,12 +151,14 @@ impl Session {
         slot: Box<dyn Any + Send>,
     ) -> Result<Self, CallError> {
         let verdict = code.verdict("start");
+        let _turn = code.turn(&verdict).await?;
         let start = code.new_instance(context, extensions, slot).await?;
-        let live = code
+        let started = code
             .threads()
             .run(async move { Live::start(start, &verdict).await })
             .await
-            .map_err(|error| code.verdict("start").host(error))??;
+            .map_err(|error| code.verdict("start").host(error))?;
+        let live = code.watched().ended(started)?;
         Ok(Self {
             code,
             live: Some(live),
@@ -166,8 +169,8 @@ impl Session {
     /// Calls an exported function. `name` is what failures name it.
     ///
     /// # Errors
-    /// Whatever ends the call; after any error of this function the session is over, and
-    /// so it is after its future was dropped. (An error record that the plugin returns is
+    /// Whatever ends the call; after any error of this function but a full queue the session
+    /// is over, and so it is after its future was dropped. (An error record that the plugin returns is
     /// a result here.)
     pub async fn call<R, F>(&mut self, name: &str, run: F) -> Result<R, CallError>
     where
@@ -177,6 +180,7 @@ impl Session {
             + 'static,
     {
         let verdict = self.code.verdict(name);
+        let _turn = self.code.turn(&verdict).await?;
         let Some(live) = self.live.take() else {
             return Err(CallError::Trapped {
                 callee: verdict.callee,
@@ -190,7 +194,7 @@ impl Session {
             .run(async move { live.call(&verdict, run).await })
             .await
             .unwrap_or_else(|error| Err(self.code.verdict(name).host(error)));
-        match outcome {
+        match self.code.watched().ended(outcome) {
             Ok((live, result)) => {
                 self.live = Some(live);
                 Ok(result)
@@ -226,9 +230,10 @@ impl PluginCode {
             plugin = %verdict.callee.plugin,
             call = %verdict.callee.call,
         );
-        let slot = self.call_slot(&verdict.callee).await?;
+        let slot = self.call_slot(&verdict).await?;
         let start = self.new_instance(context, extensions, slot).await?;
-        self.threads()
+        let outcome = self
+            .threads()
             .run(async move {
                 // Dropped in reverse: the instance goes before its slot.
                 let Start { pre, state, slot } = start;
@@ -244,7 +249,8 @@ impl PluginCode {
             })
             .instrument(span)
             .await
-            .map_err(|error| self.verdict(name).host(error))?
+            .map_err(|error| self.verdict(name).host(error))?;
+        self.watched().ended(outcome)
     }
 
     pub(crate) fn verdict(&self, call: &str) -> Verdict {
@@ -256,9 +262,5 @@ impl PluginCode {
             },
             limits: self.limits(),
         }
-    }
-
-    pub(crate) fn limits(&self) -> Limits {
-        self.file().inspection.manifest.limits
     }
 }

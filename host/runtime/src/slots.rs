@@ -64,7 +64,7 @@ impl SessionSlots for Slots {
         if count > self.most_sessions {
             return Err(CallError::Limit {
                 callee,
-                limit: Limit::Instances,
+                limit: Limit::Sessions,
                 allowed: format!("{} sessions at once ({count} needed)", self.most_sessions),
             });
         }
@@ -143,7 +143,7 @@ mod tests {
             matches!(
                 error,
                 CallError::Limit {
-                    limit: Limit::Instances,
+                    limit: Limit::Sessions,
                     ..
                 }
             ),

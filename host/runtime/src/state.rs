@@ -1,9 +1,14 @@
 //! What the host keeps for one instance.
 
-use crate::limiter::MemoryLimiter;
+use crate::egress::{EgressBudget, EgressSpent};
+use crate::limiter::InstanceLimiter;
+use crate::log_budget::{LogBudget, LogRate};
 use crate::meter::Meter;
 use crate::wasi;
+use crate::watched::Watched;
+use cofferdam_contract::failure::Limit;
 use cofferdam_contract::kinds::Kind;
+use cofferdam_contract::limits::Limits;
 use cofferdam_contract::services::Context;
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -11,13 +16,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-
-/// The most that a guest may hand over in one call, bytes: 16 MiB of content and, beside
-/// it, the names and texts that the call carries.
-pub const HOST_CALL_BYTES: usize = (16 << 20) + (64 << 10);
-
-/// The most WASI resources of one instance.
-const MAX_RESOURCES: usize = 1_000;
 
 /// What capabilities keep for one instance, by type.
 #[derive(Default)]
@@ -40,15 +38,24 @@ impl Extensions {
     }
 }
 
+/// What all instances of a plugin have in common.
+pub(crate) struct PluginParts {
+    pub(crate) watched: Watched,
+    pub(crate) digest: Arc<str>,
+    pub(crate) limits: Limits,
+    pub(crate) log_rate: Arc<LogRate>,
+}
+
 /// The data of one instance's store.
 pub struct State {
-    plugin: Arc<str>,
+    watched: Watched,
     digest: Arc<str>,
     kind: Kind,
     context: Arc<dyn Context>,
     wasi: Option<WasiCtx>,
     table: ResourceTable,
-    pub(crate) limiter: MemoryLimiter,
+    pub(crate) limits: Limits,
+    pub(crate) limiter: InstanceLimiter,
     pub(crate) meter: Arc<Meter>,
     pub(crate) stop: Option<Stop>,
     /// Until the instance is made.
@@ -56,6 +63,10 @@ pub struct State {
     /// When this call was first seen to be cancelled.
     pub(crate) cancelled_at: Option<Instant>,
     deadline: Option<Instant>,
+    egress: Arc<EgressBudget>,
+    log: LogBudget,
+    /// Whether a log line of this call was dropped.
+    drops: bool,
     calls: u64,
     extensions: Extensions,
 }
@@ -71,28 +82,31 @@ pub(crate) enum Stop {
 
 impl State {
     pub(crate) fn new(
-        plugin: Arc<str>,
-        digest: Arc<str>,
+        plugin: &PluginParts,
         kind: Kind,
         context: Arc<dyn Context>,
-        memory: usize,
         extensions: Extensions,
     ) -> Self {
+        let limits = plugin.limits;
         let mut table = ResourceTable::new();
-        table.set_max_capacity(MAX_RESOURCES);
+        table.set_max_capacity(limits.open_handles as usize);
         Self {
-            plugin,
-            digest,
+            watched: plugin.watched.clone(),
+            digest: Arc::clone(&plugin.digest),
             kind,
             context,
             wasi: None,
             table,
-            limiter: MemoryLimiter::new(memory),
+            limits,
+            limiter: InstanceLimiter::new(&limits),
             meter: Arc::default(),
             stop: None,
             starting: true,
             cancelled_at: None,
             deadline: None,
+            egress: Arc::new(EgressBudget::new(limits.egress_kib, plugin.watched.clone())),
+            log: LogBudget::new(&limits, Arc::clone(&plugin.log_rate)),
+            drops: false,
             calls: 0,
             extensions,
         }
@@ -106,11 +120,15 @@ impl State {
         self.stop = None;
         self.cancelled_at = None;
         self.deadline = Instant::now().checked_add(wall);
+        let egress = EgressBudget::new(self.limits.egress_kib, self.watched.clone());
+        self.egress = Arc::new(egress);
+        self.log.begin_call();
+        self.drops = false;
     }
 
     /// The plugin's id.
     pub fn plugin(&self) -> &str {
-        &self.plugin
+        self.watched.plugin()
     }
 
     /// The run that the call belongs to.
@@ -122,6 +140,39 @@ impl State {
     pub fn time_left(&self) -> Option<Duration> {
         self.deadline
             .map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// What the plugin may use.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Takes a line of so many bytes from what the plugin may log.
+    ///
+    /// # Errors
+    /// The limit that it is beyond; the line must be dropped.
+    pub fn charge_log(&mut self, bytes: usize) -> Result<(), Limit> {
+        self.log.charge(bytes).inspect_err(|limit| {
+            if !self.drops {
+                self.watched.reached(*limit);
+            }
+            self.drops = true;
+        })
+    }
+
+    /// Takes `bytes` from what the call going on may send through the network; to be asked
+    /// before they are sent.
+    ///
+    /// # Errors
+    /// So many are not left.
+    pub fn charge_egress(&self, bytes: u64) -> Result<(), EgressSpent> {
+        self.egress.charge(bytes)
+    }
+
+    /// The same budget, for what sends without the instance at hand. Every call has
+    /// another.
+    pub fn egress(&self) -> Arc<EgressBudget> {
+        Arc::clone(&self.egress)
     }
 
     /// Which call of this instance is going on; every call has another number.

@@ -1,12 +1,14 @@
 //! From the way a call ended to the typed failure that names plugin, call and limit.
 
+use crate::egress::EgressSpent;
 use crate::engine::GUEST_STACK;
-use crate::state::{HOST_CALL_BYTES, State, Stop};
+use crate::state::{State, Stop};
 use cofferdam_contract::failure::{CallError, Callee, Limit};
-use cofferdam_contract::manifest::Limits;
+use cofferdam_contract::limits::Limits;
 use std::time::Duration;
 use thiserror::Error;
 use wasmtime::Trap;
+use wasmtime::component::ResourceTableError;
 
 /// What a capability ends a call with when the guest broke the contract in a way that a
 /// function's error record cannot say.
@@ -19,8 +21,9 @@ pub struct Misbehaviour(pub String);
 #[error("{0}")]
 pub struct HostFailure(pub String);
 
-/// wasmtime keeps the type of this error to itself; a test holds its text to it.
+/// wasmtime keeps the types of these errors to itself; tests hold their texts to it.
 const TOO_MUCH_COPIED: &str = "fuel allocated for hostcalls has been exhausted";
+const TOO_MANY_INSTANCES: &str = "resource limit exceeded: instance count too high";
 
 /// Names the callee in failures.
 #[derive(Debug, Clone)]
@@ -48,13 +51,9 @@ impl Verdict {
     }
 
     pub(crate) fn limit(&self, limit: Limit) -> CallError {
-        let allowed = match limit {
-            Limit::Memory => format!("{} MiB", self.limits.memory_mib),
-            Limit::Cpu => format!("{} ms", self.limits.cpu_ms),
-            Limit::WallClock => format!("{} ms", self.limits.wall_ms),
-            Limit::Stack => format!("{} KiB", GUEST_STACK >> 10),
-            Limit::HostCallBytes => format!("{} KiB", HOST_CALL_BYTES >> 10),
-            Limit::Instances => "its slots".to_owned(),
+        let allowed = match self.limits.row(limit) {
+            Some(row) => row.allowed(),
+            None => format!("{} KiB", GUEST_STACK >> 10),
         };
         CallError::Limit {
             callee: self.callee.clone(),
@@ -87,6 +86,12 @@ impl Verdict {
         if let Some(failure) = error.downcast_ref::<HostFailure>() {
             return self.host(failure);
         }
+        if error.downcast_ref::<EgressSpent>().is_some() {
+            return self.limit(Limit::Egress);
+        }
+        if let Some(ResourceTableError::Full) = error.downcast_ref() {
+            return self.limit(Limit::OpenHandles);
+        }
         let trap = error.downcast_ref::<Trap>();
         if trap == Some(&Trap::StackOverflow) {
             return self.limit(Limit::Stack);
@@ -95,8 +100,11 @@ impl Verdict {
         if trap.is_none() && reason.contains(TOO_MUCH_COPIED) {
             return self.limit(Limit::HostCallBytes);
         }
-        if state.limiter.refused() {
-            return self.limit(Limit::Memory);
+        if trap.is_none() && reason.contains(TOO_MANY_INSTANCES) {
+            return self.limit(Limit::Instances);
+        }
+        if let Some(refused) = state.limiter.refused() {
+            return self.limit(refused);
         }
         CallError::Trapped { callee, reason }
     }

@@ -12,7 +12,7 @@ mod guest;
 
 use cofferdam_contract::failure::{CallError, Limit};
 use cofferdam_contract::services::Context;
-use guest::{Bench, CONTEXT, TestHost, all_but, component, component_with_memory, fixer};
+use guest::{Bench, CONTEXT, TestHost, all_but, alone, component, component_with_memory, fixer};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -50,11 +50,17 @@ fn assert_limit<T: std::fmt::Debug>(
     }
 }
 
-/// Runs `fix` of a guest that needs no host functions.
+/// Runs `fix` of a guest that needs no host functions, all limits but these at their
+/// ceilings. Only the limit that ends the call is reached.
 async fn run(component: &[u8], tight: &[(&str, u32)]) -> Result<(), CallError> {
     let bench = Bench::new(&[]);
-    let code = bench.code("guest", &all_but(tight), component);
-    bench.fix(&code).await.map(|result| result.unwrap())
+    let code = bench.code("guest", &alone(tight), component);
+    let result = bench.fix(&code).await.map(|result| result.unwrap());
+    match &result {
+        Err(CallError::Limit { limit, .. }) => assert_eq!(bench.reached.by_guest(), [*limit]),
+        _ => assert_eq!(bench.reached.by_guest(), []),
+    }
+    result
 }
 
 /// A host function `cancelled` that does `work` and returns false.
@@ -180,6 +186,38 @@ async fn memory_the_highest_limit_can_be_used() {
     run(&fixer("", body), &[("memory-mib", 1_024)])
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn table_elements_of_a_guest_that_dies_of_them() {
+    let table = |body: &str| {
+        let fields = format!(
+            "(table $table 10 funcref)
+             (func (export \"{}\") (result i32) {body} (i32.const 0))",
+            guest::FIX
+        );
+        component("fixer", "", &fields)
+    };
+    let grow = "(i32.eq (table.grow $table (ref.null func) (i32.const 991)) (i32.const -1))";
+    let dies = table(&format!("(if {grow} (then unreachable))"));
+    let tight = [("table-elements", 1_000)];
+    let result = run(&dies, &tight).await;
+    assert_limit(result, Limit::TableElements, "fix", "1000 elements");
+    run(&dies, &[("table-elements", 1_001)]).await.unwrap();
+    run(&table(&format!("(drop {grow})")), &tight)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn table_elements_that_a_guest_begins_with_count() {
+    let fields = format!(
+        "(table 2000 funcref) (func (export \"{}\") (result i32) (i32.const 0))",
+        guest::FIX
+    );
+    let guest = component("fixer", "", &fields);
+    let result = run(&guest, &[("table-elements", 1_000)]).await;
+    assert_limit(result, Limit::TableElements, "start", "1000 elements");
 }
 
 #[tokio::test]

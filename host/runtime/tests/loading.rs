@@ -294,7 +294,7 @@ async fn compiled_code_is_kept_and_damage_is_mended() {
 }
 
 #[tokio::test]
-async fn what_is_in_the_cache_is_what_is_run() {
+async fn a_file_of_this_host_under_another_name_is_not_run() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("components");
     let options = Options {
@@ -311,8 +311,42 @@ async fn what_is_in_the_cache_is_what_is_run() {
         .into_iter()
         .find(|path| *path != of_traps)
         .unwrap();
+    let good = std::fs::read(&of_fine).unwrap();
     std::fs::copy(&of_traps, &of_fine).unwrap();
     let again = Bench::with(&options, &[]);
     let fine = again.code("fine", "", &fixer("", ""));
-    assert!(again.fix(&fine).await.is_err(), "it came from the cache");
+    again.fix(&fine).await.unwrap().unwrap();
+    assert_eq!(std::fs::read(&of_fine).unwrap().len(), good.len());
+    assert_ne!(
+        std::fs::read(&of_fine).unwrap(),
+        std::fs::read(&of_traps).unwrap(),
+        "replaced"
+    );
+}
+
+#[tokio::test]
+async fn a_file_of_another_host_is_not_run() {
+    let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let folders = homes.each_ref().map(|home| home.path().join("components"));
+    let options = folders.each_ref().map(|folder| Options {
+        cache: Cache::open(folder),
+        ..Options::uncached()
+    });
+    // The same component; what its own host made of it stands for what an attacker made.
+    let component = fixer("", "");
+    for options in &options {
+        let bench = Bench::with(options, &[]);
+        bench.code("guest", "", &component).load().await.unwrap();
+    }
+    let [planted, kept] = folders
+        .each_ref()
+        .map(|folder| cached(folder).pop().unwrap());
+    std::fs::copy(&planted, &kept).unwrap();
+    let bench = Bench::with(&options[1], &[]);
+    bench.code("guest", "", &component).load().await.unwrap();
+    assert_ne!(
+        std::fs::read(&kept).unwrap(),
+        std::fs::read(&planted).unwrap(),
+        "made again under this host's key"
+    );
 }

@@ -68,15 +68,11 @@ impl<E: Exports> ComponentPlugin<E> {
     /// Loads the code if that was not done, and finds the exports.
     async fn exports(&self) -> Result<E, CallError> {
         let find = || async {
-            let failed = |reason: String| CallError::Host {
-                callee: self.callee("load"),
-                reason,
-            };
             let code = self
                 .code
                 .load()
                 .await
-                .map_err(|error| failed(error.to_string()))?;
+                .map_err(|error| error.into_call_error(self.callee("load")))?;
             E::find(code).map_err(|error| CallError::Nonsense {
                 callee: self.callee("load"),
                 reason: format!("{error:#}"),

@@ -161,6 +161,12 @@ pub enum Command {
         /// The shell.
         shell: Shell,
     },
+    /// Compile the component on standard input: what a host starts for itself.
+    #[command(hide = true)]
+    CompileComponent {
+        /// For which engine, and within which limits.
+        request: String,
+    },
     /// Supervise one program of a step: what a host starts for itself.
     #[command(hide = true)]
     Supervise {

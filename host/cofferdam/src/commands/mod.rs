@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod compile;
 mod completion;
 mod disk;
 mod doctor;
@@ -9,6 +10,7 @@ mod grant;
 mod migrate;
 mod plugin;
 mod plugin_build;
+mod plugin_limits;
 mod plugin_replay;
 mod restore;
 mod run;
@@ -20,6 +22,7 @@ mod token;
 mod user;
 mod workflow;
 
+pub use compile::compile;
 pub use supervise::supervise;
 
 use crate::cli::{Cli, Command, Global};
@@ -52,6 +55,7 @@ pub async fn run(cli: &Cli) -> Result<ExitCode> {
         }
         // Done before there are threads.
         Command::Supervise { folder } => Ok(supervise(folder)),
+        Command::CompileComponent { request } => Ok(compile(request)),
     }
 }
 

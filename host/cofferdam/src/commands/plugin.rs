@@ -1,13 +1,12 @@
 //! `cofferdam plugin list` and `inspect`.
 
-use super::{plugin_build, plugin_replay};
+use super::{plugin_build, plugin_limits, plugin_replay};
 use crate::cli::{Global, Output, Plugin};
 use crate::config::Config;
 use crate::host::plugin_folders;
 use crate::render::{bytes, json, safe, sayln};
 use anyhow::{Context, Result};
 use cofferdam_contract::kinds::Kind;
-use cofferdam_contract::manifest::Limits;
 use cofferdam_contract::order::sequence;
 use cofferdam_runtime::{Inspection, PluginFile, PluginFolder};
 use serde::Serialize;
@@ -18,7 +17,7 @@ use std::process::ExitCode;
 pub async fn run(command: &Plugin, global: &Global) -> Result<ExitCode> {
     match command {
         Plugin::List => list(global),
-        Plugin::Inspect { file } => inspect(file, global.output),
+        Plugin::Inspect { file } => inspect(file, global),
         Plugin::Build { folder, out } => plugin_build::run(folder, out.as_deref(), global.output),
         Plugin::Replay {
             recording,
@@ -132,19 +131,29 @@ fn in_order(plugins: &[PluginFile]) -> Result<Vec<ListedPlugin>> {
     Ok(listed)
 }
 
-fn inspect(file: &Path, output: Output) -> Result<ExitCode> {
+/// What a file says of itself, and what it may use here.
+#[derive(Serialize)]
+struct Inspected<'a> {
+    #[serde(flatten)]
+    inspection: &'a Inspection,
+    limits: Vec<plugin_limits::LimitInForce>,
+}
+
+fn inspect(file: &Path, global: &Global) -> Result<ExitCode> {
+    let config = Config::read(global.config.as_deref())?;
     let plugin = PluginFile::read(file)
         .with_context(|| format!("{} is no plugin for this host", file.display()))?;
     let inspection = &plugin.inspection;
-    if output == Output::Json {
-        json(inspection)?;
+    let limits = plugin_limits::in_force(&inspection.manifest, &config);
+    if global.output == Output::Json {
+        json(&Inspected { inspection, limits })?;
         return Ok(ExitCode::SUCCESS);
     }
-    describe(inspection);
+    describe(inspection, &limits);
     Ok(ExitCode::SUCCESS)
 }
 
-fn describe(inspection: &Inspection) {
+fn describe(inspection: &Inspection, limits: &[plugin_limits::LimitInForce]) {
     let manifest = &inspection.manifest;
     sayln!("{} {} ({})", manifest.id, manifest.version, inspection.kind);
     sayln!("  {}", safe(&manifest.summary));
@@ -169,12 +178,7 @@ fn describe(inspection: &Inspection) {
             inspection.wasi.len()
         );
     }
-    let Limits {
-        memory_mib,
-        cpu_ms,
-        wall_ms,
-    } = manifest.limits;
-    sayln!("limits:  {memory_mib} MiB memory, {cpu_ms} ms CPU and {wall_ms} ms wall clock a call");
+    plugin_limits::show(limits);
     let after = manifest.order.after.join(", ");
     let before = manifest.order.before.join(", ");
     if !after.is_empty() {

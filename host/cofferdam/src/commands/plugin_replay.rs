@@ -6,13 +6,13 @@
 use crate::cli::{Global, Output};
 use crate::config::Config;
 use crate::exit::DIVERGED;
-use crate::host::plugin_folders;
+use crate::host::{self, plugin_folders};
 use crate::render::{json, safe, sayln};
 use anyhow::{Context, Result, bail, ensure};
 use cofferdam_capabilities::load_plugins;
 use cofferdam_contract::grants::Granted;
 use cofferdam_filters::{Divergence, Recording, Subject, Verdict, replay};
-use cofferdam_runtime::{Options, PluginFile, PluginFolder, Runtime};
+use cofferdam_runtime::{PluginFile, PluginFolder, Runtime};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -54,9 +54,9 @@ pub async fn run(path: &Path, component: Option<&Path>, global: &Global) -> Resu
         "{} holds no recordings; name the folder that the filter `record` writes to",
         path.display()
     );
-    let files = components(component, global)?;
-    let runtime = cofferdam_capabilities::runtime(&Options::with_default_cache())
-        .context("the plugin runtime cannot start")?;
+    let config = Config::read(global.config.as_deref())?;
+    let files = components(component, global, &config)?;
+    let runtime = host::runtime(&config, Arc::new(()))?;
     let mut subjects: BTreeMap<String, Subject> = BTreeMap::new();
     let mut calls = Vec::new();
     for (path, recording) in recordings {
@@ -77,14 +77,17 @@ pub async fn run(path: &Path, component: Option<&Path>, global: &Global) -> Resu
 }
 
 /// The components that are to choose from.
-fn components(component: Option<&Path>, global: &Global) -> Result<Vec<PluginFile>> {
+fn components(
+    component: Option<&Path>,
+    global: &Global,
+    config: &Config,
+) -> Result<Vec<PluginFile>> {
     if let Some(file) = component {
         let read = PluginFile::read(file)
             .with_context(|| format!("{} is no plugin for this host", file.display()))?;
         return Ok(vec![read]);
     }
-    let config = Config::read(global.config.as_deref())?;
-    Ok(PluginFolder::scan(&plugin_folders(global, &config)).plugins)
+    Ok(PluginFolder::scan(&plugin_folders(global, config)).plugins)
 }
 
 fn component_of<'f>(

@@ -9,7 +9,8 @@ mod server;
 
 pub use server::{ClientConfig, RateConfig, ServerConfig};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use cofferdam_contract::limits::{HostLimitOverrides, LimitOverrides};
 use cofferdam_filters::FilterConfig;
 use cofferdam_orchestrator::migration::request::GivenSettings;
 use cofferdam_orchestrator::tool::PluginGrants;
@@ -38,6 +39,8 @@ pub struct Config {
     pub project: Option<String>,
     /// How many steps may be at work at once, over all runs.
     pub max_steps: Option<usize>,
+    /// What compiling a plugin may cost.
+    pub limits: HostLimitOverrides,
     /// What `serve` does.
     pub server: ServerConfig,
     /// How commands reach a server.
@@ -54,6 +57,8 @@ pub struct PluginConfig {
     pub settings: Map<String, Value>,
     /// What it may do beyond what its kind always may; a plugin that wants more is refused.
     pub grants: PluginGrants,
+    /// What it may use, instead of what its manifest asks for.
+    pub limits: LimitOverrides,
     /// What stands around its calls, nearest to the plugin first.
     pub filters: Vec<FilterConfig>,
 }
@@ -76,7 +81,30 @@ impl Config {
 
     fn parse(text: &str) -> Result<Self> {
         check::known_keys(text, &Self::schema())?;
-        Ok(toml::from_str(text)?)
+        let config: Self = toml::from_str(text)?;
+        config.check_limits()?;
+        Ok(config)
+    }
+
+    fn check_limits(&self) -> Result<()> {
+        self.limits
+            .check()
+            .map_err(|error| anyhow!("[limits] {}: {error}", error.key))?;
+        for (id, plugin) in &self.plugins {
+            plugin
+                .limits
+                .check()
+                .map_err(|error| anyhow!("[plugins.{id}.limits] {}: {error}", error.key))?;
+        }
+        Ok(())
+    }
+
+    /// The operator's limits of plugins that have any, by id.
+    pub fn plugin_limits(&self) -> BTreeMap<String, LimitOverrides> {
+        let limits = self.plugins.iter();
+        limits
+            .map(|(id, plugin)| (id.clone(), plugin.limits))
+            .collect()
     }
 
     /// The file's JSON Schema.
@@ -182,6 +210,29 @@ mod tests {
         assert_eq!(config.client.ca, Some(folder.path().join("ca.pem")));
         let mut filters = config.plugins["a"].filters.clone();
         assert_eq!(filters[0].path_mut(), Some(&mut folder.path().join("r")));
+    }
+
+    #[test]
+    fn limits_are_known_and_end_at_their_ceilings() {
+        let config =
+            Config::parse("[limits]\ncompile-wall-seconds = 20\n[plugins.a.limits]\nlog-kib = 0")
+                .unwrap();
+        assert_eq!(config.limits.compile_wall_seconds, Some(20));
+        assert_eq!(config.plugin_limits()["a"].log_kib, Some(0));
+        for (text, words) in [
+            (
+                "[plugins.a.limits]\nmemory-mib = 1025",
+                "[plugins.a.limits] memory-mib: 1025 is not between 1 and 1024",
+            ),
+            (
+                "[limits]\ncomponent-mib = 65",
+                "[limits] component-mib: 65 is not between 1 and 64",
+            ),
+            ("[plugins.a.limits]\nmemory-mb = 1", "\"memory-mib\""),
+        ] {
+            let error = Config::parse(text).unwrap_err().to_string();
+            assert!(error.contains(words), "{words} in {error}");
+        }
     }
 
     /// The published schema is the code's. To change it, run the test with

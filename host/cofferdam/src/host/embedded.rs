@@ -17,6 +17,7 @@ use axum::middleware::from_fn;
 use cofferdam_api::serve::{ListenOptions, Listeners, ServeError, ServeOptions};
 use cofferdam_api::{ApiOptions, LocalActor};
 use cofferdam_orchestrator::catalogue::Catalogue;
+use cofferdam_orchestrator::metrics::Metrics;
 use cofferdam_orchestrator::paths::StatePaths;
 use cofferdam_orchestrator::{OpenError, Options, Orchestrator};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -193,7 +194,8 @@ fn orchestrator(
     api: &ApiOptions,
 ) -> Result<Result<Arc<Orchestrator>, OpenError>> {
     let granted = grants::interfaces(config);
-    let loaded = plugins::load_granted(global, config, &granted)?;
+    let metrics = Arc::new(Metrics::new());
+    let loaded = plugins::load_granted(global, config, &granted, Arc::clone(&metrics) as _)?;
     let roots = api.file_roots.clone();
     let (natives, reach) = natives::steps(&loaded, config, paths, roots)?;
     let plugins::Loaded {
@@ -213,6 +215,7 @@ fn orchestrator(
     let mut options = Options::new(paths.root());
     options.secret_key.clone_from(&config.secret_key);
     options.redactor = telemetry::redactor().clone();
+    options.metrics = metrics;
     options.grants = grants::scopes(config)?;
     options.engine.file_roots.clone_from(&api.file_roots);
     options.built_in = natives::workflows();

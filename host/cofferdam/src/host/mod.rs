@@ -10,4 +10,4 @@ mod plugins;
 pub mod state;
 pub mod tls;
 
-pub use plugins::{load_granted, plugin_folders};
+pub use plugins::{load_granted, plugin_folders, runtime};

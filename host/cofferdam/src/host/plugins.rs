@@ -6,7 +6,9 @@ use crate::config::Config;
 use anyhow::{Context, Result};
 use cofferdam_capabilities::plugins::{LoadedPlugins, load_plugins};
 use cofferdam_contract::grants::Granted;
+use cofferdam_contract::limits::{HostLimits, LimitObserver};
 use cofferdam_filters::Filters;
+use cofferdam_runtime::compiler::Compiler;
 use cofferdam_runtime::{Options, PluginFolder, Runtime};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,11 +53,29 @@ pub struct Loaded {
     pub filters: Arc<Filters>,
 }
 
-/// Loads the plugins with these grants. What was refused is in the result.
-pub fn load_granted(global: &Global, config: &Config, granted: &Granted) -> Result<Loaded> {
+/// A runtime with the configuration's limits, which compiles in child processes. `observer`
+/// is told of limits that plugins reach.
+pub fn runtime(config: &Config, observer: Arc<dyn LimitObserver>) -> Result<Arc<Runtime>> {
+    let options = Options {
+        compiler: Compiler::this_program(),
+        host_limits: HostLimits::DEFAULT.overridden(&config.limits),
+        limits: config.plugin_limits(),
+        observer,
+        ..Options::with_default_cache()
+    };
+    cofferdam_capabilities::runtime(&options).context("the plugin runtime cannot start")
+}
+
+/// Loads the plugins with these grants; `observer` is told of limits that they reach. What
+/// was refused is in the result.
+pub fn load_granted(
+    global: &Global,
+    config: &Config,
+    granted: &Granted,
+    observer: Arc<dyn LimitObserver>,
+) -> Result<Loaded> {
     let folder = PluginFolder::scan(&plugin_folders(global, config));
-    let runtime = cofferdam_capabilities::runtime(&Options::with_default_cache())
-        .context("the plugin runtime cannot start")?;
+    let runtime = runtime(config, observer)?;
     let plugins =
         load_plugins(&runtime, folder, granted).context("the plugins cannot be put in order")?;
     let filters = configured(config)?;

@@ -12,6 +12,8 @@
 
 mod process;
 
+use cofferdam_contract::failure::Limit;
+use cofferdam_contract::limits::LimitObserver;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -55,7 +57,7 @@ struct PluginCall {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PluginLimit {
     plugin: String,
-    limit: String,
+    limit: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -207,8 +209,8 @@ impl Metrics {
             metrics.plugin_call_duration.clone(),
         );
         registry.register(
-            "plugin_limit_stops",
-            "Calls to plugins that were stopped at a limit",
+            "plugin_limits_reached",
+            "How often plugins reached a limit: stopped, made to wait, or not logged",
             metrics.plugin_limits.clone(),
         );
         registry.register(
@@ -300,16 +302,6 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// A call to `plugin` was stopped at `limit`.
-    pub fn plugin_limit(&self, plugin: &str, limit: &str) {
-        self.plugin_limits
-            .get_or_create(&PluginLimit {
-                plugin: plugin.to_owned(),
-                limit: limit.to_owned(),
-            })
-            .inc();
-    }
-
     /// A request was answered. `route` is the template (`/api/v1/runs/{id}`); none for a path
     /// that has no route.
     pub fn http_request(&self, method: &str, route: Option<&str>, status: u16, took: Duration) {
@@ -375,6 +367,17 @@ impl Metrics {
     }
 }
 
+impl LimitObserver for Metrics {
+    fn limit_reached(&self, plugin: &str, limit: Limit) {
+        self.plugin_limits
+            .get_or_create(&PluginLimit {
+                plugin: plugin.to_owned(),
+                limit: limit.name(),
+            })
+            .inc();
+    }
+}
+
 /// Counts a stream of events for as long as it lives.
 #[derive(Debug)]
 pub struct Subscriber(Arc<Metrics>);
@@ -406,7 +409,7 @@ mod tests {
         metrics.step_retry("command");
         metrics.operation("reused");
         metrics.plugin_call("command", "execute", "ok", second);
-        metrics.plugin_limit("command", "memory");
+        metrics.limit_reached("command", Limit::Memory);
         metrics.http_request("GET", Some("/api/v1/runs/{id}"), 200, second);
         metrics.http_request("BREW", None, 404, second);
         metrics.authentication("refused");
@@ -426,7 +429,7 @@ mod tests {
             "cofferdam_step_retries_total{plugin=\"command\"} 1",
             "cofferdam_host_operations_total{outcome=\"reused\"} 1",
             "cofferdam_plugin_calls_total{plugin=\"command\",call=\"execute\",outcome=\"ok\"} 1",
-            "cofferdam_plugin_limit_stops_total{plugin=\"command\",limit=\"memory\"} 1",
+            "cofferdam_plugin_limits_reached_total{plugin=\"command\",limit=\"memory\"} 1",
             "cofferdam_http_requests_total{method=\"GET\",route=\"/api/v1/runs/{id}\",status=\"200\"} 1",
             "cofferdam_http_requests_total{method=\"OTHER\",route=\"none\",status=\"404\"} 1",
             "cofferdam_authentications_total{outcome=\"refused\"} 1",

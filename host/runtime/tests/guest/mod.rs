@@ -6,8 +6,9 @@
 )]
 
 use cofferdam_contract::bindings::exports::cofferdam::plugin::fixing::GuestIndices;
-use cofferdam_contract::failure::CallError;
+use cofferdam_contract::failure::{CallError, Limit};
 use cofferdam_contract::grants::Granted;
+use cofferdam_contract::limits::{LimitObserver, Limits};
 use cofferdam_contract::manifest::Manifest;
 use cofferdam_contract::services::Context;
 use cofferdam_contract::types::{Error, Level, Timestamp};
@@ -33,6 +34,15 @@ const WASI: &str = r"
         record datetime { seconds: u64, nanoseconds: u32 }
         now: func() -> datetime;
     }
+    interface monotonic-clock {
+        use wasi:io/poll@0.2.6.{pollable};
+        subscribe-duration: func(nanoseconds: u64) -> pollable;
+    }
+";
+
+const WASI_IO: &str = r"
+    package wasi:io@0.2.6;
+    interface poll { resource pollable; }
 ";
 
 const WASI_RANDOM: &str = r"
@@ -65,6 +75,7 @@ const WORLD: &str = r"
         import cofferdam:tool/tool@0.1.0;
         import cofferdam:tea/pot@0.1.0;
         import wasi:clocks/wall-clock@0.2.6;
+        import wasi:clocks/monotonic-clock@0.2.6;
         import wasi:random/random@0.2.6;
         import wasi:cli/environment@0.2.6;
         import wasi:http/outgoing@0.2.6;
@@ -101,6 +112,7 @@ fn resolve() -> Resolve {
         resolve.push_path(wit.join(package)).unwrap();
     }
     for text in [
+        WASI_IO,
         WASI,
         WASI_RANDOM,
         WASI_ENVIRONMENT,
@@ -262,6 +274,52 @@ pub fn all_but(tight: &[(&str, u32)]) -> String {
     lines.join("\n")
 }
 
+/// All limits at their ceilings but these.
+pub fn alone(tight: &[(&str, u32)]) -> String {
+    let lines: Vec<String> = Limits::CEILING
+        .rows()
+        .iter()
+        .map(|row| {
+            let value = tight.iter().find(|(key, _)| *key == row.key);
+            format!(
+                "{} = {}",
+                row.key,
+                value.map_or(row.most, |(_, value)| *value)
+            )
+        })
+        .collect();
+    lines.join("\n")
+}
+
+/// The limits that plugins reached, in order.
+#[derive(Debug, Default)]
+pub struct Reached(Mutex<Vec<(String, Limit)>>);
+
+impl LimitObserver for Reached {
+    fn limit_reached(&self, plugin: &str, limit: Limit) {
+        self.0.lock().unwrap().push((plugin.to_owned(), limit));
+    }
+}
+
+impl Reached {
+    /// All of them, by plugin.
+    pub fn all(&self) -> Vec<(String, Limit)> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// Which limits `guest` reached, each once; nobody else reached any.
+    pub fn by_guest(&self) -> Vec<Limit> {
+        let mut limits = Vec::new();
+        for (plugin, limit) in self.0.lock().unwrap().iter() {
+            assert_eq!(plugin, "guest");
+            if !limits.contains(limit) {
+                limits.push(*limit);
+            }
+        }
+        limits
+    }
+}
+
 /// A run that records log lines.
 #[derive(Default)]
 pub struct TestRun {
@@ -314,6 +372,7 @@ pub struct Bench {
     pub runtime: Arc<Runtime>,
     pub folder: tempfile::TempDir,
     pub run: Arc<TestRun>,
+    pub reached: Arc<Reached>,
 }
 
 impl Bench {
@@ -322,8 +381,14 @@ impl Bench {
     }
 
     pub fn with(options: &Options, capabilities: &[&dyn Capability]) -> Self {
+        let reached = Arc::new(Reached::default());
+        let options = Options {
+            observer: Arc::clone(&reached) as _,
+            ..options.clone()
+        };
         Self {
-            runtime: Runtime::new(options, capabilities).unwrap(),
+            runtime: Runtime::new(&options, capabilities).unwrap(),
+            reached,
             folder: tempfile::tempdir().unwrap(),
             run: Arc::default(),
         }

@@ -24,6 +24,7 @@ use follow::Following;
 use serde_json::json;
 use std::cell::RefCell;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Plans, shows, asks, applies.
 pub async fn run(command: &Migrate, global: &Global, config: &Config) -> Result<ExitCode> {
@@ -34,7 +35,7 @@ pub async fn run(command: &Migrate, global: &Global, config: &Config) -> Result<
     if let Some(file) = &command.plan {
         super::local_only(global, "migrate --plan")?;
         let granted = host::grants::interfaces(config);
-        let loaded = host::load_granted(global, config, &granted)?;
+        let loaded = host::load_granted(global, config, &granted, Arc::new(()))?;
         let plugins = FolderPlugins::new(&loaded, config)?;
         return planning::run(command, file, &plugins, given, global.output).await;
     }

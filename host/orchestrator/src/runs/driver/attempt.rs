@@ -207,10 +207,6 @@ impl Caller {
             Err(error) => code_name(error.code()),
         };
         self.count(work.kind, outcome, began.elapsed());
-        if let Err(CallError::Limit { limit, .. }) = &ended {
-            let metrics = &self.engine.metrics;
-            metrics.plugin_limit(&self.plugin.id, &limit.to_string());
-        }
         if let Some(operation) = ledgers.lost() {
             let why = match ended {
                 Ok(_) => format!("nobody knows how its operation `{operation}` ended"),
