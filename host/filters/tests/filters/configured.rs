@@ -1,6 +1,7 @@
 //! What a configuration can say, and what it is told where it cannot.
 
-use crate::doubles::{Double, Plain, at, filters, fixer, read, step};
+use crate::disks::Plain;
+use crate::doubles::{Double, at, filters, fixer, read, step};
 use cofferdam_contract::kinds::{DiskSource, Filesystem};
 use cofferdam_filters::FilterError;
 use std::path::Path;

@@ -1,7 +1,8 @@
 //! Fixers and inspectors recorded, and replayed both ways round.
 
+use crate::disks::{Disk, Plain};
 use crate::doubles::{
-    Disk, Double, Guest, Plain, Run, at, call, facts, files, filters, fixer, fixer_guest, returned,
+    Double, Guest, Run, at, call, facts, files, filters, fixer, fixer_guest, returned,
 };
 use cofferdam_contract::failure::{CallError, Callee, Limit};
 use cofferdam_contract::kinds::{Call, Fixer, FixerGuest, Inspector};

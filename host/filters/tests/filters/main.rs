@@ -9,6 +9,7 @@
 
 mod configured;
 mod damage;
+mod disks;
 mod doubles;
 mod fixers;
 mod secrets;

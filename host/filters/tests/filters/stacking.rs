@@ -1,8 +1,8 @@
 //! Filters in front of each other, and each kind behind them.
 
+use crate::disks::{Disk, Plain};
 use crate::doubles::{
-    Disk, Double, Guest, Outside, Plain, Run, call, filters, fixer, fixer_guest, returned,
-    services, step,
+    Double, Guest, Outside, Run, call, filters, fixer, fixer_guest, returned, services, step,
 };
 use async_trait::async_trait;
 use cofferdam_contract::kinds::{Filesystem, Inspector, SessionSlot};
