@@ -86,6 +86,15 @@ impl Filters {
         Ok(Self(all))
     }
 
+    /// The plugins that have filters, and the names of these, nearest first.
+    pub fn plugins(&self) -> impl Iterator<Item = (&str, Vec<&'static str>)> {
+        let some = self.0.iter().filter(|(_, filters)| !filters.is_empty());
+        some.map(|(id, filters)| {
+            let names = filters.iter().map(|(config, _)| config.name());
+            (id.as_str(), names.collect())
+        })
+    }
+
     /// The plugins of migrations with their filters.
     ///
     /// # Errors

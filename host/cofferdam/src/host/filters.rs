@@ -31,6 +31,13 @@ pub fn configured(config: &Config) -> Result<Arc<Filters>> {
 
 /// The plugins with their filters.
 pub fn filtered(mut plugins: LoadedPlugins, filters: &Filters) -> Result<LoadedPlugins> {
+    for (plugin, names) in filters.plugins() {
+        if plugins.code.contains_key(plugin) {
+            tracing::info!(plugin, filters = names.join(", "), "calls pass filters");
+        } else {
+            tracing::warn!(plugin, "there are filters for a plugin that is not loaded");
+        }
+    }
     plugins.set = filters.wrap_set(plugins.set)?;
     for step in plugins.steps.values_mut() {
         *step = filters.wrap_step(Arc::clone(step))?;

@@ -94,6 +94,10 @@ fn a_replay_needs_a_recording_of_its_plugin() {
 fn a_plugin_without_filters_is_left_as_it_is() {
     let plain = fixer("d", |_, _| async { Ok(()) });
     let same = read("filters = []").unwrap();
+    assert_eq!(same.plugins().count(), 0);
+    let some = filters("[[filters]]\nfilter = \"log\"\n[[filters]]\nfilter = \"delay\"");
+    let listed: Vec<_> = some.plugins().collect();
+    assert_eq!(listed, [("p", vec!["log", "delay"])]);
     let same = same.wrap_fixer(Arc::clone(&plain)).unwrap();
     assert!(Arc::ptr_eq(&plain, &same));
 }
