@@ -126,9 +126,10 @@ pub(crate) struct End {
 }
 
 /// Limits that the same call reaches at the same place on every machine.
-const BY_PLACE: [&str; 5] = [
+const BY_PLACE: [&str; 6] = [
     "memory",
     "table-elements",
+    "instances",
     "stack",
     "host-call-bytes",
     "open-handles",
