@@ -77,6 +77,23 @@ pub fn plugins() -> PathBuf {
     folder
 }
 
+/// A plugin of `tests/plugins`, as `cargo xtask build-plugins` builds it.
+///
+/// # Panics
+/// If it was not built.
+#[must_use]
+pub fn test_plugin(id: &str) -> PathBuf {
+    let component = std::env::var_os("COFFERDAM_TEST_PLUGINS")
+        .map_or_else(|| workspace().join("target/test-plugins"), PathBuf::from)
+        .join(format!("{id}.wasm"));
+    assert!(
+        component.is_file(),
+        "there is no {}; run `cargo xtask test`, which builds it",
+        component.display()
+    );
+    component
+}
+
 /// The `.wasm` files of a folder, by name.
 #[must_use]
 pub fn components(folder: &Path) -> Vec<PathBuf> {

@@ -10,11 +10,11 @@
 )]
 
 use cofferdam_tests::server::{Answer, Server};
-use cofferdam_tests::{cofferdam, run, workspace};
+use cofferdam_tests::{cofferdam, run, test_plugin};
 use serde_json::json;
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -100,19 +100,6 @@ impl Search {
     }
 }
 
-/// The indiscreet plugin, as `cargo xtask build-plugins` builds it.
-fn indiscreet() -> PathBuf {
-    let component = std::env::var_os("COFFERDAM_TEST_PLUGINS")
-        .map_or_else(|| workspace().join("target/test-plugins"), PathBuf::from)
-        .join("indiscreet.wasm");
-    assert!(
-        component.is_file(),
-        "there is no {}; run `cargo xtask test`, which builds it",
-        component.display()
-    );
-    component
-}
-
 fn workflow(fail: bool) -> String {
     format!(
         "name: canary\nsteps:\n  - id: say\n    uses: indiscreet\n    with: {{ secret: canary, fail: {fail} }}\n  - id: again\n    uses: indiscreet\n    with: {{ secret: canary }}\n    needs: [say]\n    if: \"steps.say.outputs.length > 0\"\n"
@@ -124,7 +111,7 @@ fn prepared() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let own = folder.path().join("plugins");
     fs::create_dir(&own).unwrap();
-    std::os::unix::fs::symlink(indiscreet(), own.join("indiscreet.wasm")).unwrap();
+    std::os::unix::fs::symlink(test_plugin("indiscreet"), own.join("indiscreet.wasm")).unwrap();
     fs::write(
         folder.path().join("cofferdam.toml"),
         "[plugins.indiscreet.grants.secrets]\nnames = ['canary']\n\

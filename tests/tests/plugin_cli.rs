@@ -37,6 +37,10 @@ fn listed(list: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
+fn text_of(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
 fn in_order() -> Vec<(String, String)> {
     IN_ORDER
         .map(|(kind, id)| (kind.to_owned(), id.to_owned()))
@@ -229,6 +233,17 @@ fn inspect_says_what_a_file_is_and_wants_and_runs_nothing() {
                 text.contains(import.as_str().unwrap()),
                 "{import} in {text}"
             );
+        }
+        let clocks = if *kind == "workflow-step" {
+            "its clocks run"
+        } else {
+            "its clocks stand still"
+        };
+        assert!(text.contains(clocks), "{text}");
+        for wanted in shown["manifest"]["capabilities"].as_array().into_iter().flatten() {
+            let line = format!("grant:   {}: {}", text_of(&wanted["name"]), text_of(&wanted["why"]));
+            assert!(text.contains(&line), "{line} in {text}");
+            assert!(text.contains(&format!("[plugins.{id}.grants.")), "{text}");
         }
         seen += 1;
     }

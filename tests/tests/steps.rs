@@ -150,6 +150,7 @@ async fn run(
     let services = StepServices {
         tools: shared.clone(),
         secrets: shared.clone(),
+        http: Arc::new(cofferdam_orchestrator::grants::Granted::nothing("case")),
         operations: shared.clone(),
         artifacts: shared.clone(),
     };

@@ -26,6 +26,7 @@ mod edits;
 mod facts;
 mod findings;
 mod host;
+mod http;
 mod machine;
 pub mod plugins;
 mod reply;
@@ -42,7 +43,7 @@ use cofferdam_runtime::{Capability, Options, Runtime, StartError};
 use std::sync::Arc;
 
 /// Every capability that this host offers.
-pub const ALL: [&dyn Capability; 13] = [
+pub const ALL: [&dyn Capability; 14] = [
     &context::ContextCapability,
     &config::ConfigCapability,
     &source_folder::SourceFolderCapability,
@@ -56,6 +57,7 @@ pub const ALL: [&dyn Capability; 13] = [
     &edits::EditsCapability,
     &secrets::SecretsCapability,
     &tool::ToolCapability,
+    &http::HttpCapability,
 ];
 
 /// A runtime whose plugins may import what their world has and what was granted to them.

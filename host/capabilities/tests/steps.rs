@@ -17,11 +17,14 @@ use cofferdam_contract::failure::{CallError, Limit};
 use cofferdam_contract::grants::Granted;
 use cofferdam_contract::kinds::{Call, StepServices, WorkflowStep};
 use cofferdam_contract::manifest::Manifest;
-use cofferdam_contract::services::{Artifacts, Begun, Operations, Secrets, Tools};
+use cofferdam_contract::services::{
+    Artifacts, Begun, Operations, Outbound, OutboundRequest, Secrets, Tools,
+};
 use cofferdam_contract::types::{Error, ErrorCode, ToolArgument, ToolOutcome, ToolRequest};
 use cofferdam_runtime::{LoadError, Options, PluginFile, PluginFolder, embed_manifest};
 use guest::{TestRun, all_but, component, manifest, wanting};
 use serde_json::Value;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
@@ -125,6 +128,15 @@ impl Secrets for Offered {
     }
 }
 
+impl Outbound for Offered {
+    fn request(&self, request: &OutboundRequest) -> Result<(), Error> {
+        Err(Error::not_found(&request.host))
+    }
+    fn address(&self, host: &str, _: IpAddr) -> Result<(), Error> {
+        Err(Error::not_found(host))
+    }
+}
+
 #[async_trait]
 impl Operations for Offered {
     async fn begin(&self, name: &str, _: Value) -> Result<Begun, Error> {
@@ -152,6 +164,7 @@ fn services(offered: &Arc<Offered>) -> StepServices {
     StepServices {
         tools: offered.clone(),
         secrets: offered.clone(),
+        http: offered.clone(),
         operations: offered.clone(),
         artifacts: offered.clone(),
     }

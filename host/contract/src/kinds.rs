@@ -5,9 +5,10 @@
 //! `wit/plugin`.
 
 use crate::failure::CallError;
+use crate::grants::{HTTP, sends_http};
 use crate::manifest::Manifest;
 use crate::services::{
-    Artifacts, Context, Devices, Edits, Facts, Findings, Machine, Operations, Secrets,
+    Artifacts, Context, Devices, Edits, Facts, Findings, Machine, Operations, Outbound, Secrets,
     SourceFolder, Tools, Trees, View,
 };
 use crate::types::{Attributes, Identity, Metadata, MountReport, Page, Space, StepPlan};
@@ -102,15 +103,23 @@ impl Kind {
     }
 
     /// The interfaces that a plugin of this kind may import where the operator granted
-    /// them to it.
+    /// them to it; those of `wasi:http` by their capability's name.
     pub fn grantable_imports(self) -> &'static [&'static str] {
         match self {
             Self::DiskSource | Self::Filesystem | Self::Inspector | Self::Fixer => &[],
             Self::WorkflowStep => &[
                 "cofferdam:runtime/secrets@0.1.0",
                 "cofferdam:tool/tool@0.1.0",
+                HTTP,
             ],
         }
+    }
+
+    /// Whether an import (with its version) is one that a plugin of this kind may be
+    /// granted.
+    pub fn may_be_granted(self, import: &str) -> bool {
+        let mut offered = self.grantable_imports().iter();
+        offered.any(|name| *name == import || (*name == HTTP && sends_http(import)))
     }
 
     /// Whether the same input has to give the same bytes: such a plugin's clocks stand
@@ -297,6 +306,8 @@ pub struct StepServices {
     pub tools: Arc<dyn Tools>,
     /// Granted secrets.
     pub secrets: Arc<dyn Secrets>,
+    /// Where requests may be sent.
+    pub http: Arc<dyn Outbound>,
     /// The journal of outside effects, for native steps.
     pub operations: Arc<dyn Operations>,
     /// The run's artifacts, for native steps.

@@ -196,7 +196,7 @@ limits! {
         1_000 in 0..=100_000 "lines a second";
     /// Resources of the host that an instance holds open at once.
     open_handles "open-handles" OpenHandles: 1_000 in 1..=100_000 "handles";
-    /// Bytes that one call may send through the network.
+    /// Bytes that one call may exchange through the network, both ways together.
     egress_kib "egress-kib" Egress: 65_536 in 0..=1_073_741_824 "KiB a call";
 }
 

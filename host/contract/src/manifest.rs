@@ -206,6 +206,8 @@ impl Manifest {
                 "it is there twice"
             } else if wanted.why.trim().is_empty() {
                 "its `why` is empty; say in one sentence what it is needed for"
+            } else if wanted.why.contains(char::is_control) {
+                "its `why` has a line break or a control character; say it in one line"
             } else if wanted.grant.is_empty() {
                 "its `grant` is empty; give the narrowest grant that the plugin works with"
             } else {
@@ -329,6 +331,10 @@ mod tests {
             (
                 "[[capabilities]]\nname = \"cofferdam:tool/tool\"\nwhy = \"w\"",
                 "missing field `grant`",
+            ),
+            (
+                "[[capabilities]]\nname = \"cofferdam:tool/tool\"\nwhy = \"a\\nb\"\ngrant.x.program = \"x\"",
+                "say it in one line",
             ),
             (
                 "[[capabilities]]\nname = \"cofferdam:tool/tool\"\nwhy = \"w\"\ngrant = {}",

@@ -13,6 +13,7 @@ use crate::types::{
 use async_trait::async_trait;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// `cofferdam:runtime/context`, less what the runtime knows itself (the deadline).
@@ -251,6 +252,34 @@ pub trait Tools: Send + Sync {
 pub trait Secrets: Send + Sync {
     /// The value of a secret. Never logged, never recorded.
     async fn get(&self, name: &str) -> Result<Vec<u8>, Error>;
+}
+
+/// A request that a plugin wants to send, as far as its grant looks at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboundRequest {
+    /// The method, in upper case.
+    pub method: String,
+    /// `http` or `https`.
+    pub scheme: String,
+    /// The host as it was named: a name in lower case without an ending dot, or an address
+    /// without brackets.
+    pub host: String,
+    /// The port, where none was named that of the scheme.
+    pub port: u16,
+    /// The path without the query, as it is sent; at least `/`.
+    pub path: String,
+}
+
+/// `wasi:http`: where this plugin may send requests. Both questions are asked for each
+/// request; the address is the one that will be connected to.
+///
+/// # Errors
+/// `denied`, with a message that names the scope.
+pub trait Outbound: Send + Sync {
+    /// Whether the request may be sent, before its host is looked up.
+    fn request(&self, request: &OutboundRequest) -> Result<(), Error>;
+    /// Whether the address that `host` was looked up to may be connected to.
+    fn address(&self, host: &str, address: IpAddr) -> Result<(), Error>;
 }
 
 /// What is known of a host operation when a step comes to it.

@@ -18,7 +18,7 @@
 //! **Limits.** Recordings are of fixers, inspectors and workflow steps: a call of those is a
 //! whole. A disk source's and a file system's are not. What a plugin learns without a service
 //! is not in a recording: the time that a call has left and, for steps, WASI's clocks and
-//! random bytes.
+//! random bytes, and answers to HTTP requests.
 
 pub mod around;
 mod chance;

@@ -2,7 +2,7 @@
 //!
 //! [`Orchestrator`] is a host over a state folder: [`runs`] follow workflow files and
 //! survive that the host is killed, [`identity`] says who may do what, [`secrets`] are kept
-//! for steps, [`tool`] runs granted programs. [`catalogue`] is where steps come from. The
+//! for steps, [`grants`] say what plugins may do, [`tool`] runs granted programs. [`catalogue`] is where steps come from. The
 //! rest of this page is about migrations, which are steps of runs.
 //!
 //! **Problem.** Making a foreign disk bootable means editing a stranger's file systems.
@@ -31,6 +31,7 @@
 pub mod catalogue;
 pub mod disks;
 pub mod error;
+pub mod grants;
 pub mod guest;
 pub mod identity;
 pub mod metrics;

@@ -1,6 +1,7 @@
 //! What can be wrong with a plugin's file, and with starting the runtime.
 
 use cofferdam_contract::failure::{CallError, Callee, Limit};
+use cofferdam_contract::grants::{Want, capability};
 use cofferdam_contract::manifest::ManifestError;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -96,18 +97,18 @@ pub enum LoadError {
     },
     /// It imports what its manifest does not ask for.
     #[error(
-        "imports {0} and does not say so; add a [[capabilities]] table to its plugin.toml that says why"
+        "imports {0} and does not say so; add a [[capabilities]] table with the name \"{name}\" to its plugin.toml that says why",
+        name = capability(.0)
     )]
     Undeclared(String),
     /// It imports what the operator did not grant.
     #[error(
-        "imports {interface} ({why}), which needs a grant; if it is to have it, look at the limits that the plugin proposes, narrow them, and add to cofferdam.toml:\n{lines}"
+        "imports {}, which needs a grant; if it is to have it, look at the limits that the plugin proposes, narrow them, and add to cofferdam.toml:\n{lines}",
+        with_reasons(missing)
     )]
     NotGranted {
-        /// What it imports.
-        interface: String,
-        /// What its manifest says it needs it for.
-        why: String,
+        /// What it wants and was not granted.
+        missing: Vec<Want>,
         /// The lines that grant it.
         lines: String,
     },
@@ -197,6 +198,14 @@ pub enum StartError {
     /// A thread cannot be started.
     #[error("a thread cannot be started: {0}")]
     Thread(#[from] std::io::Error),
+}
+
+fn with_reasons(wants: &[Want]) -> String {
+    let shown: Vec<String> = wants
+        .iter()
+        .map(|want| format!("{} ({})", want.interface, want.why))
+        .collect();
+    shown.join(", ")
 }
 
 fn listed(names: &[String]) -> String {

@@ -7,7 +7,7 @@
 //! so only those with functions are held against what its world may have.
 
 use crate::error::LoadError;
-use cofferdam_contract::grants::{self, Granted, without_version};
+use cofferdam_contract::grants::{self, Granted, Want, capability, sends_http, wants};
 use cofferdam_contract::kinds::Kind;
 use cofferdam_contract::manifest::{Manifest, SECTION};
 use serde::Serialize;
@@ -35,8 +35,8 @@ pub struct Inspection {
     pub digest: String,
     /// Length of the file in bytes.
     pub size: u64,
-    /// The interfaces it imports functions of, WASI apart: the capabilities it holds once
-    /// those that its world does not have are granted.
+    /// The interfaces it imports functions of, inert WASI apart: the capabilities it holds
+    /// once those that its world does not have are granted.
     pub imports: Vec<String>,
     /// The WASI interfaces it imports; all are inert.
     pub wasi: Vec<String>,
@@ -76,7 +76,7 @@ fn check_capabilities(
         let grantable = kind.grantable_imports().iter();
         if !grantable
             .copied()
-            .any(|import| without_version(import) == wanted.name)
+            .any(|import| capability(import) == wanted.name)
         {
             return Err(LoadError::ForbiddenCapability {
                 capability: wanted.name.clone(),
@@ -86,7 +86,7 @@ fn check_capabilities(
     }
     for import in imports {
         let inherent = kind.inherent_imports().contains(&import.as_str());
-        let name = without_version(import);
+        let name = capability(import);
         if !inherent
             && !manifest
                 .capabilities
@@ -103,26 +103,27 @@ impl Inspection {
     /// Refuses a component that imports what was not granted to it.
     pub fn check_grants(&self, granted: &Granted) -> Result<(), LoadError> {
         let id = &self.manifest.id;
-        let missing = self.imports.iter().find(|import| {
-            let inherent = self.kind.inherent_imports().contains(&import.as_str());
-            !inherent && !granted.holds(id, import)
-        });
-        let Some(import) = missing else {
+        let mut missing = self.wants();
+        missing.retain(|want| !granted.holds(id, &want.interface));
+        if missing.is_empty() {
             return Ok(());
-        };
-        let name = without_version(import);
-        let wanted = self.manifest.capabilities.iter();
-        let wanted = wanted.into_iter().find(|wanted| wanted.name == name);
-        let (why, lines) = wanted.map_or_else(Default::default, |wanted| {
-            let lines = grants::lines(id, import, &wanted.grant).unwrap_or_else(|error| {
-                format!("(the plugin's own proposal cannot be written: {error})")
-            });
-            (wanted.why.clone(), lines)
-        });
+        }
+        let lines: Vec<String> = missing.iter().map(|want| self.lines(want)).collect();
         Err(LoadError::NotGranted {
-            interface: import.clone(),
-            why,
-            lines,
+            missing,
+            lines: lines.join("\n"),
+        })
+    }
+
+    /// The capabilities that it needs grants for, and why.
+    pub fn wants(&self) -> Vec<Want> {
+        wants(&self.manifest, &self.imports)
+    }
+
+    /// The lines of `cofferdam.toml` that grant what it wants as it proposes.
+    pub fn lines(&self, want: &Want) -> String {
+        grants::lines(&self.manifest.id, &want.interface, &want.grant).unwrap_or_else(|error| {
+            format!("# the plugin's own proposal cannot be written: {error}\n")
         })
     }
 }
@@ -266,12 +267,15 @@ impl Outline {
     /// WASI's interfaces and the others.
     fn checked_imports(&self, kind: Kind) -> Result<(Vec<String>, Vec<String>), LoadError> {
         let (mut wasi, mut others) = (Vec::new(), Vec::new());
-        let functional = self.imports.iter().filter(|(_, functional)| *functional);
+        // Those of HTTP are held against the grant whatever is used of them: their
+        // resources are there only for who may send requests.
+        let counts = |(import, functional): &&(String, bool)| *functional || sends_http(import);
+        let functional = self.imports.iter().filter(counts);
         for (import, _) in functional {
             if is_inert_wasi(import) {
                 wasi.push(import.clone());
             } else if kind.inherent_imports().contains(&import.as_str())
-                || kind.grantable_imports().contains(&import.as_str())
+                || kind.may_be_granted(import)
             {
                 others.push(import.clone());
             } else if is_offered_to_some_kind(import) {
@@ -294,9 +298,9 @@ impl Outline {
 }
 
 fn is_offered_to_some_kind(import: &str) -> bool {
-    Kind::ALL.iter().any(|kind| {
-        kind.inherent_imports().contains(&import) || kind.grantable_imports().contains(&import)
-    })
+    Kind::ALL
+        .iter()
+        .any(|kind| kind.inherent_imports().contains(&import) || kind.may_be_granted(import))
 }
 
 fn is_inert_wasi(import: &str) -> bool {

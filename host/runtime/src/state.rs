@@ -27,6 +27,19 @@ impl Extensions {
         self.0.insert(TypeId::of::<T>(), Box::new(value));
     }
 
+    /// What was kept of this type, made now where there is nothing.
+    #[expect(
+        clippy::expect_used,
+        reason = "what is kept under a type's key is of that type"
+    )]
+    pub fn get_or_default<T: Any + Send + Default>(&mut self) -> &mut T {
+        self.0
+            .entry(TypeId::of::<T>())
+            .or_insert_with(|| Box::new(T::default()))
+            .downcast_mut()
+            .expect("a value under the key of its type")
+    }
+
     /// What was kept of this type.
     pub fn get<T: Any + Send>(&self) -> Option<&T> {
         self.0.get(&TypeId::of::<T>())?.downcast_ref()
@@ -188,6 +201,11 @@ impl State {
     /// What capabilities keep for this instance, to change.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         &mut self.extensions
+    }
+
+    /// What capabilities keep for this instance, and its WASI resources, to change both.
+    pub fn extensions_and_table(&mut self) -> (&mut Extensions, &mut ResourceTable) {
+        (&mut self.extensions, &mut self.table)
     }
 }
 

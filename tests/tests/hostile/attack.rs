@@ -11,7 +11,9 @@ use cofferdam_contract::failure::CallError;
 use cofferdam_contract::grants::Granted;
 use cofferdam_contract::kinds::{Call, Kind, PluginSet, StepServices};
 use cofferdam_contract::manifest::Manifest;
-use cofferdam_contract::services::{Artifacts, Begun, Context, Operations, Secrets, Tools};
+use cofferdam_contract::services::{
+    Artifacts, Begun, Context, Operations, Outbound, OutboundRequest, Secrets, Tools,
+};
 use cofferdam_contract::types::{Error, ErrorCode, Level, Timestamp, ToolOutcome, ToolRequest};
 use cofferdam_disk::CancelFlag;
 use cofferdam_orchestrator::MigrateError;
@@ -20,7 +22,7 @@ use cofferdam_orchestrator::observer::{Observer, Stage};
 use cofferdam_runtime::{Options, PluginFolder, Runtime, embed_manifest};
 use cofferdam_tests::{listing, state};
 use serde_json::Value;
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -121,6 +123,15 @@ impl Secrets for Refusing {
     }
 }
 
+impl Outbound for Refusing {
+    fn request(&self, _: &OutboundRequest) -> Result<(), Error> {
+        Self::refuse()
+    }
+    fn address(&self, _: &str, _: IpAddr) -> Result<(), Error> {
+        Self::refuse()
+    }
+}
+
 #[async_trait]
 impl Operations for Refusing {
     async fn begin(&self, _: &str, _: Value) -> Result<Begun, Error> {
@@ -148,6 +159,7 @@ fn services() -> StepServices {
     StepServices {
         tools: Arc::new(Refusing),
         secrets: Arc::new(Refusing),
+        http: Arc::new(Refusing),
         operations: Arc::new(Refusing),
         artifacts: Arc::new(Refusing),
     }

@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use cofferdam_contract::bindings::exports::cofferdam::plugin::step::{Guest, GuestIndices};
 use cofferdam_contract::failure::CallError;
 use cofferdam_contract::kinds::{Call, MOST_STEP_JSON, StepServices, WorkflowStep};
-use cofferdam_contract::services::{Secrets, Tools};
+use cofferdam_contract::services::{Outbound, OutboundRequest, Secrets, Tools};
 use cofferdam_contract::types::{Error, ErrorCode, StepPlan, ToolOutcome, ToolRequest};
 use cofferdam_runtime::{Extensions, GuestFuture, State};
 use serde_json::{Map, Value};
+use std::net::IpAddr;
 use std::sync::Arc;
 use wasmtime::Store;
 
@@ -46,11 +47,21 @@ impl Secrets for OnlyLooking {
     }
 }
 
+impl Outbound for OnlyLooking {
+    fn request(&self, request: &OutboundRequest) -> Result<(), Error> {
+        Self::refuse(&format!("a request was to be sent to {}", request.host))
+    }
+    fn address(&self, host: &str, _: IpAddr) -> Result<(), Error> {
+        Self::refuse(&format!("a request was to be sent to {host}"))
+    }
+}
+
 /// What an instance is given that may act.
 fn acting(call: &Call, services: StepServices) -> Extensions {
     let mut given = extensions(call);
     provide(&mut given, services.tools);
     provide(&mut given, services.secrets);
+    provide(&mut given, services.http);
     given
 }
 
@@ -59,6 +70,7 @@ fn looking(call: &Call) -> Extensions {
     let mut given = extensions(call);
     provide::<dyn Tools>(&mut given, Arc::new(OnlyLooking));
     provide::<dyn Secrets>(&mut given, Arc::new(OnlyLooking));
+    provide::<dyn Outbound>(&mut given, Arc::new(OnlyLooking));
     given
 }
 

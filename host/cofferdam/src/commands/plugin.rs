@@ -169,14 +169,29 @@ fn describe(inspection: &Inspection, limits: &[plugin_limits::LimitInForce]) {
             .kind
             .inherent_imports()
             .contains(&import.as_str());
-        let note = if inherent { "  (of its world)" } else { "" };
-        sayln!("  {import}{note}");
+        let note = if inherent {
+            "of its world"
+        } else {
+            "needs a grant"
+        };
+        sayln!("  {import}  ({note})");
     }
     if !inspection.wasi.is_empty() {
+        let time = if inspection.kind.is_pure() {
+            "its clocks stand still and its random bytes follow from the plan's time"
+        } else {
+            "its clocks run"
+        };
         sayln!(
-            "  {} WASI interfaces, inert: no files, network, environment or clock",
+            "  {} WASI interfaces, inert: no files, network or environment; {time}",
             inspection.wasi.len()
         );
+    }
+    for want in inspection.wants() {
+        sayln!("grant:   {}: {}", want.interface, safe(&want.why));
+        for line in inspection.lines(&want).lines() {
+            sayln!("  {}", safe(line));
+        }
     }
     plugin_limits::show(limits);
     let after = manifest.order.after.join(", ");

@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use anyhow::{Context, Result};
-use cofferdam_contract::grants::Granted;
-use cofferdam_orchestrator::tool::Grants;
+use cofferdam_contract::grants::{Granted, HTTP};
+use cofferdam_orchestrator::grants::Grants;
 
 /// The interface behind `[plugins.ID.grants.tool]`.
 const TOOL: &str = "cofferdam:tool/tool";
@@ -19,6 +19,9 @@ pub fn interfaces(config: &Config) -> Granted {
         }
         if plugin.grants.secrets.is_some() {
             granted.grant(id, SECRETS);
+        }
+        if plugin.grants.http.is_some() {
+            granted.grant(id, HTTP);
         }
     }
     granted

@@ -96,7 +96,7 @@ macro_rules! recorded {
         let services = StepServices {
             tools: Side::live($services.tools, &running.tape),
             secrets: Side::live($services.secrets, &running.tape),
-            // No component reaches these.
+            // No component reaches the others; HTTP requests are not recorded.
             ..$services
         };
         let call = running.call($call);

@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use cofferdam_contract::kinds::{
     Call, Fixer, FixerGuest, Inspector, Kind, Plugin, StepServices, WorkflowStep,
 };
-use cofferdam_contract::services::{Artifacts, Begun, Operations};
+use cofferdam_contract::services::{Artifacts, Begun, Operations, Outbound, OutboundRequest};
 use cofferdam_contract::types::{Error, ErrorCode};
 use serde_json::{Value, json};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -111,6 +112,7 @@ async fn call_again(
     let services = || StepServices {
         tools: Side::recorded(script),
         secrets: Side::recorded(script),
+        http: Arc::new(NotRecorded),
         operations: Arc::new(NotRecorded),
         artifacts: Arc::new(NotRecorded),
     };
@@ -210,6 +212,23 @@ fn not_recorded<T>() -> Result<T, Error> {
         ErrorCode::Unsupported,
         "a recording has no operations and artifacts: components do not reach them",
     ))
+}
+
+/// Requests leave the recorded call by another way than its services do.
+fn not_sent() -> Result<(), Error> {
+    Err(Error::new(
+        ErrorCode::Denied,
+        "HTTP requests are not recorded, and none is sent in a replay",
+    ))
+}
+
+impl Outbound for NotRecorded {
+    fn request(&self, _: &OutboundRequest) -> Result<(), Error> {
+        not_sent()
+    }
+    fn address(&self, _: &str, _: IpAddr) -> Result<(), Error> {
+        not_sent()
+    }
 }
 
 #[async_trait]

@@ -5,7 +5,8 @@ use cofferdam_contract::failure::{CallError, Callee};
 use cofferdam_contract::kinds::{Call, Fixer, FixerGuest, Plugin, StepServices, WorkflowStep};
 use cofferdam_contract::manifest::Manifest;
 use cofferdam_contract::services::{
-    Artifacts, Begun, Context, Edits, Facts, Operations, Secrets, Tools, View,
+    Artifacts, Begun, Context, Edits, Facts, Operations, Outbound, OutboundRequest, Secrets, Tools,
+    View,
 };
 use cofferdam_contract::types::{
     Attributes, Error, ErrorCode, Level, Metadata, OperatingSystem, Page, Severity, Space,
@@ -16,6 +17,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -384,6 +386,15 @@ impl Secrets for Outside {
     }
 }
 
+impl Outbound for Outside {
+    fn request(&self, _: &OutboundRequest) -> Result<(), Error> {
+        unsupported()
+    }
+    fn address(&self, _: &str, _: IpAddr) -> Result<(), Error> {
+        unsupported()
+    }
+}
+
 #[async_trait]
 impl Operations for Outside {
     async fn begin(&self, _: &str, _: Value) -> Result<Begun, Error> {
@@ -411,6 +422,7 @@ pub fn services(outside: &Arc<Outside>) -> StepServices {
     StepServices {
         tools: Arc::clone(outside) as Arc<dyn Tools>,
         secrets: Arc::clone(outside) as Arc<dyn Secrets>,
+        http: Arc::clone(outside) as Arc<dyn Outbound>,
         operations: Arc::clone(outside) as Arc<dyn Operations>,
         artifacts: Arc::clone(outside) as Arc<dyn Artifacts>,
     }

@@ -52,6 +52,14 @@ pub enum RunError {
         /// Why.
         error: CatalogueError,
     },
+    /// What a step names in its `grants` cannot be given to it.
+    #[error("step `{step}` has `trust: none`: {reason}")]
+    Grants {
+        /// The step.
+        step: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A component could not be copied into the component store.
     #[error("the component of plugin `{plugin}` cannot be kept for the run: {reason}")]
     Component {
@@ -97,6 +105,7 @@ impl RunError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Workflow(_) | Self::Inputs(_) | Self::Expression { .. } => ErrorCode::Invalid,
+            Self::Grants { .. } => ErrorCode::Denied,
             Self::NoWorkflow { .. } => ErrorCode::NotFound,
             Self::BuiltInWorkflow(_) => ErrorCode::Conflict,
             Self::File { code, .. } | Self::Component { code, .. } => *code,

@@ -3,14 +3,17 @@
 
 use super::artifact::SCHEME;
 use async_trait::async_trait;
-use cofferdam_contract::services::{Artifacts, Begun, Operations, Secrets};
+use cofferdam_contract::services::{
+    Artifacts, Begun, Operations, Outbound, OutboundRequest, Secrets,
+};
 use cofferdam_contract::types::{Error, ErrorCode};
 use cofferdam_store::NewArtifact;
 use serde_json::Value;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Refuses operations and secrets.
+/// Refuses operations, secrets and requests.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Looking;
 
@@ -33,6 +36,16 @@ impl Operations for Looking {
 impl Secrets for Looking {
     async fn get(&self, name: &str) -> Result<Vec<u8>, Error> {
         Err(refused("secret", name))
+    }
+}
+
+impl Outbound for Looking {
+    fn request(&self, request: &OutboundRequest) -> Result<(), Error> {
+        Err(refused("request to", &request.host))
+    }
+
+    fn address(&self, host: &str, _: IpAddr) -> Result<(), Error> {
+        Err(refused("request to", host))
     }
 }
 

@@ -183,7 +183,10 @@ impl Runs {
                         error,
                     })
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        for (step, plugin) in workflow.steps.iter().zip(&plugins) {
+            check_trust(engine, step, plugin)?;
+        }
         Ok(Prepared {
             digest,
             source,
@@ -296,6 +299,33 @@ impl Runs {
                 error: Box::new(error),
             })
     }
+}
+
+/// Refuses a step that is not trusted and cannot be confined, or names more than its plugin
+/// was granted.
+fn check_trust(
+    engine: &Engine,
+    step: &CompiledStep,
+    plugin: &ResolvedPlugin,
+) -> Result<(), RunError> {
+    let Some(grants) = &step.grants else {
+        return Ok(());
+    };
+    let refuse = |reason: String| RunError::Grants {
+        step: step.id.clone(),
+        reason,
+    };
+    if plugin.path.is_none() {
+        return Err(refuse(format!(
+            "{} is part of the host, which nothing confines; leave `trust` out",
+            plugin.id
+        )));
+    }
+    let granted = engine.tools.grants().of(&plugin.id);
+    granted
+        .narrowed(&step.id, grants)
+        .map(|_| ())
+        .map_err(refuse)
 }
 
 /// Checks the files among the inputs, and puts references in the place of their paths.

@@ -6,7 +6,8 @@
 //! whose name has only letters, digits, `.`, `_` and `-`. So no path can hold what a program
 //! reads as something else: a comma, a line break, a leading dash, a protocol.
 
-use super::grant::{Granted, GrantedTool, is_name};
+use super::grant::{GrantedTool, is_name};
+use crate::grants::Granted;
 use super::supervisor::output;
 use cofferdam_contract::types::{ArtifactArgument, Error, ErrorCode, ToolArgument, ToolRequest};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};

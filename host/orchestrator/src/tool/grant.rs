@@ -1,4 +1,5 @@
-//! What the operator grants to a plugin in `cofferdam.toml`, and its check at load.
+//! One program that the operator grants to a plugin in `cofferdam.toml`, and its check at
+//! load.
 //!
 //! ```toml
 //! [plugins.boot-test.grants.tool.qemu]   # the name that the plugin uses
@@ -6,36 +7,21 @@
 //! arguments = ["-m", "\\d+", "-drive", "file=\\{\\},format=(raw|qcow2),snapshot=on"]
 //! environment = { LANG = "C", TMPDIR = "{work}" }
 //! timeout = "15m"
-//!
-//! [plugins.deploy.grants.secrets]
-//! names = ["db-*"]
 //! ```
 
 use super::pattern::Whole;
 use super::quantity::{Size, TimeLimit};
-use cofferdam_contract::types::{Error, ErrorCode};
+use crate::grants::{GrantError, one_line};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
-use thiserror::Error as ThisError;
 
 /// The placeholder in an environment's values for the step's working folder.
 pub const WORK: &str = "{work}";
-
-/// `[plugins.ID.grants]`: what one plugin may do beside what its kind always may.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct PluginGrants {
-    /// Programs, by the name that the plugin uses.
-    pub tool: BTreeMap<String, ToolGrant>,
-    /// Secrets of the project.
-    pub secrets: Option<SecretsGrant>,
-}
 
 /// `[plugins.ID.grants.tool.NAME]`: one program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -92,75 +78,38 @@ mod defaults {
     }
 }
 
-/// `[plugins.ID.grants.secrets]`: which secrets of the project a plugin may read.
+/// `grants.tool.NAME` of a step that is not trusted: how it narrows the operator's grant of
+/// that program.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct SecretsGrant {
-    /// Names of secrets; `*` stands for any characters.
-    pub names: Vec<String>,
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct NarrowedTool {
+    /// Regular expressions; every argument must fully match one of these and one of the
+    /// operator's. Without them the operator's alone count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Vec<String>>,
+    /// How long the program may run, where that is shorter than the operator's limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<TimeLimit>,
+    /// False takes the network away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<bool>,
 }
 
-/// A grant that cannot be used. The message says where it stands and what to write.
-#[derive(Debug, Clone, PartialEq, Eq, ThisError)]
-pub enum GrantError {
-    /// A name that no plugin can use.
-    #[error(
-        "[plugins.{plugin}.grants.tool.{tool}]: `{tool}` cannot name a program, because requests name them with 1 to 64 characters out of a-z, 0-9, `-`, `_` and `.`, the first a letter or a digit; rename the table"
-    )]
-    Name {
-        /// The plugin's id.
-        plugin: String,
-        /// The name that was given.
-        tool: String,
-    },
-    /// The program is not there or cannot be executed.
-    #[error("[plugins.{plugin}.grants.tool.{tool}]: program `{program}` {reason}")]
-    Program {
-        /// The plugin's id.
-        plugin: String,
-        /// The grant's name.
-        tool: String,
-        /// What the operator wrote.
-        program: String,
-        /// What is wrong with it, and what to do.
-        reason: String,
-    },
-    /// A pattern that is not one.
-    #[error(
-        "[plugins.{plugin}.grants.{place}]: `{pattern}` is not a pattern: {reason}; write a regular expression without look-around (in TOML, '...' keeps backslashes as they are)"
-    )]
-    Pattern {
-        /// The plugin's id.
-        plugin: String,
-        /// Which key.
-        place: String,
-        /// What the operator wrote.
-        pattern: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A variable that cannot be one.
-    #[error(
-        "[plugins.{plugin}.grants.tool.{tool}]: `{variable}` cannot be an environment variable, because its name is empty or has `=`, or it has a NUL character; correct it under `environment`"
-    )]
-    Variable {
-        /// The plugin's id.
-        plugin: String,
-        /// The grant's name.
-        tool: String,
-        /// The variable's name.
-        variable: String,
-    },
-    /// A limit with which nothing can run.
-    #[error("[plugins.{plugin}.grants.tool.{tool}]: {reason}")]
-    Limit {
-        /// The plugin's id.
-        plugin: String,
-        /// The grant's name.
-        tool: String,
-        /// Which limit, and what to write.
-        reason: String,
-    },
+impl NarrowedTool {
+    /// Its patterns, compiled.
+    ///
+    /// # Errors
+    /// The first that is none, for people.
+    pub(crate) fn patterns(&self) -> Result<Option<Vec<Whole>>, String> {
+        let Some(patterns) = &self.arguments else {
+            return Ok(None);
+        };
+        let compiled = patterns.iter().map(|pattern| {
+            Whole::new(pattern)
+                .map_err(|error| format!("`{pattern}` is not a pattern: {}", one_line(&error)))
+        });
+        compiled.collect::<Result<_, _>>().map(Some)
+    }
 }
 
 /// One program that a plugin may run, checked.
@@ -168,129 +117,36 @@ pub enum GrantError {
 pub struct GrantedTool {
     /// The program's absolute path.
     pub program: PathBuf,
-    /// What the operator wrote.
+    /// What the operator wrote; limits that a step narrowed are the narrower ones.
     pub grant: ToolGrant,
     arguments: Vec<Whole>,
+    /// What the step allows of them.
+    narrowed: Option<Vec<Whole>>,
 }
 
 impl GrantedTool {
-    /// Whether some pattern matches the whole argument.
+    /// Whether some pattern matches the whole argument, and where a step narrowed the grant
+    /// one of the step's too.
     pub fn allows(&self, argument: &str) -> bool {
-        self.arguments
-            .iter()
-            .any(|pattern| pattern.matches(argument))
+        let among = |patterns: &[Whole]| patterns.iter().any(|pattern| pattern.matches(argument));
+        among(&self.arguments) && self.narrowed.as_deref().is_none_or(among)
     }
-}
 
-/// What one plugin was granted, checked.
-#[derive(Debug, Clone, Default)]
-pub struct Granted {
-    plugin: String,
-    tools: BTreeMap<String, GrantedTool>,
-    secrets: Vec<Whole>,
-}
-
-impl Granted {
-    /// Checks the grants of `plugin`; programs are looked for in the folders of `path`.
-    pub fn check(plugin: &str, grants: &PluginGrants, path: &OsStr) -> Result<Self, GrantError> {
-        let mut tools = BTreeMap::new();
-        for (name, grant) in &grants.tool {
-            tools.insert(name.clone(), check_tool(plugin, name, grant, path)?);
+    /// The same program as far as a step allows it.
+    ///
+    /// # Errors
+    /// What is wrong with the step's patterns, for people.
+    pub fn narrowed(&self, by: &NarrowedTool) -> Result<Self, String> {
+        let mut narrowed = self.clone();
+        narrowed.narrowed = by.patterns()?;
+        if let Some(timeout) = by.timeout {
+            narrowed.grant.timeout = TimeLimit(timeout.0.min(self.grant.timeout.0));
         }
-        let names = grants.secrets.iter().flat_map(|grant| &grant.names);
-        let secrets = names
-            .map(|name| {
-                Whole::glob(name).map_err(|error| GrantError::Pattern {
-                    plugin: plugin.to_owned(),
-                    place: "secrets".to_owned(),
-                    pattern: name.clone(),
-                    reason: one_line(&error),
-                })
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            plugin: plugin.to_owned(),
-            tools,
-            secrets,
-        })
-    }
-
-    /// Nothing granted.
-    pub fn nothing(plugin: &str) -> Self {
-        Self {
-            plugin: plugin.to_owned(),
-            ..Self::default()
+        if by.network == Some(true) && !self.grant.network {
+            return Err("`network` is true, and the operator did not grant it".to_owned());
         }
-    }
-
-    /// The granted programs by their names.
-    pub fn tools(&self) -> &BTreeMap<String, GrantedTool> {
-        &self.tools
-    }
-
-    /// The program called `name`, or `denied` with what the operator would have to write.
-    pub fn tool(&self, name: &str) -> Result<&GrantedTool, Error> {
-        self.tools.get(name).ok_or_else(|| {
-            Error::new(
-                ErrorCode::Denied,
-                format!("the plugin {} was not granted a program `{name}`", self.plugin),
-            )
-            .with_hint(format!(
-                "the operator grants it in cofferdam.toml: [plugins.{}.grants.tool.{name}] with `program` and `arguments`",
-                self.plugin
-            ))
-        })
-    }
-
-    /// Whether the plugin may read the secret called `name`, or `denied` with what the
-    /// operator would have to write. It says nothing of whether the secret exists.
-    pub fn secret(&self, name: &str) -> Result<(), Error> {
-        if self.secrets.iter().any(|pattern| pattern.matches(name)) {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorCode::Denied,
-            format!("the plugin {} was not granted the secret `{name}`", self.plugin),
-        )
-        .with_hint(format!(
-            "the operator grants it in cofferdam.toml: [plugins.{}.grants.secrets] with `names = [\"{name}\"]`",
-            self.plugin
-        )))
-    }
-
-    /// The plugin's id.
-    pub fn plugin(&self) -> &str {
-        &self.plugin
-    }
-}
-
-/// The grants of every plugin, checked once when the host starts.
-#[derive(Debug, Clone, Default)]
-pub struct Grants(BTreeMap<String, Arc<Granted>>);
-
-impl Grants {
-    /// Checks the grants by plugin id; programs are looked for in the folders of `path`
-    /// (the operator's PATH).
-    pub fn check<'a>(
-        grants: impl IntoIterator<Item = (&'a str, &'a PluginGrants)>,
-        path: &OsStr,
-    ) -> Result<Self, GrantError> {
-        grants
-            .into_iter()
-            .map(|(plugin, grants)| {
-                let granted = Granted::check(plugin, grants, path)?;
-                Ok((plugin.to_owned(), Arc::new(granted)))
-            })
-            .collect::<Result<_, _>>()
-            .map(Self)
-    }
-
-    /// What `plugin` was granted, which may be nothing.
-    pub fn of(&self, plugin: &str) -> Arc<Granted> {
-        match self.0.get(plugin) {
-            Some(granted) => Arc::clone(granted),
-            None => Arc::new(Granted::nothing(plugin)),
-        }
+        narrowed.grant.network = by.network.unwrap_or(self.grant.network);
+        Ok(narrowed)
     }
 }
 
@@ -304,7 +160,8 @@ pub fn is_name(name: &str) -> bool {
         })
 }
 
-fn check_tool(
+/// Checks the grant of one program; it is looked for in the folders of `path`.
+pub(crate) fn check_tool(
     plugin: &str,
     tool: &str,
     grant: &ToolGrant,
@@ -364,6 +221,7 @@ fn check_tool(
             program,
             grant: grant.clone(),
             arguments,
+            narrowed: None,
         }),
         Err(reason) => Err(GrantError::Program {
             plugin,
@@ -405,121 +263,9 @@ fn is_executable(path: &Path) -> bool {
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-/// The regex crate draws its messages over several lines; the last says what is wrong.
-fn one_line(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    last.trim_start_matches("error:").trim().to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn read(text: &str) -> Result<PluginGrants, String> {
-        toml::from_str(text).map_err(|error| error.to_string())
-    }
-
-    fn check(text: &str) -> Result<Granted, GrantError> {
-        Granted::check(
-            "p",
-            &read(text).unwrap(),
-            OsStr::new("relative:/usr/bin:/bin"),
-        )
-    }
-
-    #[test]
-    fn a_grant_is_read_with_its_defaults() {
-        let granted = check("[tool.sh]\nprogram = 'sh'\narguments = ['-c', '\\d+']").unwrap();
-        let tool = granted.tool("sh").unwrap();
-        assert!(tool.program.is_absolute() && tool.program.ends_with("sh"));
-        assert_eq!(tool.grant.timeout.0, Duration::from_secs(900));
-        assert_eq!(tool.grant.output, Size(16 << 20));
-        assert!(!tool.grant.network && tool.grant.environment.is_empty());
-        let cases = [
-            ("-c", true),
-            ("12", true),
-            ("-c ", false),
-            ("", false),
-            ("1a", false),
-        ];
-        for (argument, expected) in cases {
-            assert_eq!(tool.allows(argument), expected, "{argument}");
-        }
-    }
-
-    #[test]
-    fn without_patterns_no_argument_is_allowed() {
-        let granted = check("[tool.sh]\nprogram = 'sh'").unwrap();
-        assert!(!granted.tool("sh").unwrap().allows(""));
-    }
-
-    #[test]
-    fn unknown_keys_are_refused() {
-        for text in [
-            "[tool.sh]\nprogram = 'sh'\nargs = []",
-            "[tool.sh]\nprogram = 'sh'\nfile_size = '1B'",
-            "[secrets]\nnames = []\nall = true",
-            "[tools.sh]\nprogram = 'sh'",
-            "[tool.sh]\narguments = []",
-        ] {
-            assert!(read(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_used_is_refused_with_the_way_out() {
-        let cases = [
-            ("[tool.Sh]\nprogram = 'sh'", "rename the table"),
-            ("[tool.sh]\nprogram = 'no-such-program'", "install it"),
-            ("[tool.sh]\nprogram = '/no/such'", "correct the path"),
-            ("[tool.sh]\nprogram = '/etc/passwd'", "no executable file"),
-            ("[tool.sh]\nprogram = './sh'", "absolute path"),
-            ("[tool.sh]\nprogram = ''", "absolute path"),
-            (
-                "[tool.sh]\nprogram = 'sh'\narguments = ['(']",
-                "`(` is not a pattern: unclosed group",
-            ),
-            (
-                "[tool.sh]\nprogram = 'sh'\nenvironment = { 'A=B' = 'c' }",
-                "correct it under `environment`",
-            ),
-            ("[tool.sh]\nprogram = 'sh'\noutput = '0B'", "at least 1KiB"),
-            (
-                "[tool.sh]\nprogram = 'sh'\nmemory = '1KiB'",
-                "at least 1MiB",
-            ),
-            ("[tool.sh]\nprogram = 'sh'\nopen-files = 3", "at least 16"),
-        ];
-        for (text, part) in cases {
-            let error = check(text).unwrap_err().to_string();
-            assert!(
-                error.contains(part) && error.contains("[plugins.p.grants."),
-                "{error}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_was_not_granted_is_denied_by_name() {
-        let grants = read("[secrets]\nnames = ['db-*', 'one']").unwrap();
-        let grants = Grants::check([("p", &grants)], OsStr::new("/bin")).unwrap();
-        let granted = grants.of("p");
-        for (name, allowed) in [
-            ("db-main", true),
-            ("one", true),
-            ("two", false),
-            ("xdb-", false),
-        ] {
-            assert_eq!(granted.secret(name).is_ok(), allowed, "{name}");
-        }
-        let other = grants.of("q").secret("one").unwrap_err();
-        assert_eq!(other.code, ErrorCode::Denied);
-        assert!(other.hint.unwrap().contains("[plugins.q.grants.secrets]"));
-        let tool = granted.tool("qemu").unwrap_err();
-        assert_eq!(tool.code, ErrorCode::Denied);
-        assert!(tool.hint.unwrap().contains("[plugins.p.grants.tool.qemu]"));
-    }
 
     #[test]
     fn names() {

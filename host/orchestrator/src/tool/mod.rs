@@ -5,8 +5,8 @@
 //! can be killed at any moment while the program runs for a quarter of an hour.
 //!
 //! **Design.**
-//! - [`grant`]: what the operator wrote in `cofferdam.toml`, checked when it is loaded: which
-//!   program, patterns that every argument has to match, the whole environment, limits.
+//! - [`grant`]: what the operator wrote in `cofferdam.toml`, checked when it is loaded
+//!   (with all of a plugin's grants, see [`crate::grants`]): which program, patterns that every argument has to match, the whole environment, limits.
 //!   [`arguments`] holds a request against it and puts the paths of artifacts in.
 //! - [`folder`]: one folder for each operation, `operations/KEY/`, is all that host and
 //!   supervisor share: `spec.json`, `lock`, `started`, `output.log`, `result.json`, `stop`.
@@ -27,11 +27,12 @@
 pub mod arguments;
 pub mod folder;
 pub mod grant;
-mod pattern;
+pub(crate) mod pattern;
 pub mod quantity;
 pub mod runner;
 pub mod sealed;
 pub mod supervisor;
 
-pub use grant::{GrantError, Granted, Grants, PluginGrants, SecretsGrant, ToolGrant};
+pub use crate::grants::{GrantError, Granted, Grants, PluginGrants, SecretsGrant};
+pub use grant::ToolGrant;
 pub use runner::{Denied, ToolHost, ToolRunner};

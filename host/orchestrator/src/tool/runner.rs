@@ -2,7 +2,8 @@
 
 use super::arguments;
 use super::folder::{End, Folder, Found, LAYOUT, Record, Spec, private};
-use super::grant::{Granted, GrantedTool, Grants, WORK};
+use super::grant::{GrantedTool, WORK};
+use crate::grants::{Granted, Grants};
 use super::sealed::Sealed;
 use super::supervisor::{COMMAND, TAKEN};
 use crate::redact::Redactor;

@@ -4,7 +4,6 @@ use crate::common::{Host, actor};
 use cofferdam_orchestrator::tool::{Grants, PluginGrants, SecretsGrant};
 use cofferdam_store::{LogFilter, RunState};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const CANARY: &str = "canary-7f3b9c2e5d1a";
@@ -13,10 +12,10 @@ const CANARY: &str = "canary-7f3b9c2e5d1a";
 async fn a_secret_is_in_no_log_output_error_or_file() {
     let folder = tempfile::tempdir().unwrap();
     let grants = PluginGrants {
-        tool: BTreeMap::new(),
         secrets: Some(SecretsGrant {
             names: vec!["db-*".to_owned()],
         }),
+        ..PluginGrants::default()
     };
     let grants = Grants::check([("scripted", &grants)], std::ffi::OsStr::new("")).unwrap();
     let host = Host::with(folder.path(), Arc::default(), |options| {

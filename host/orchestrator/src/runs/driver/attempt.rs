@@ -1,6 +1,7 @@
 //! One call of a step's plugin, with all that stands behind its imports.
 
 use super::state::RunFacts;
+use crate::grants::{Granted, StepGrants};
 use crate::runs::approval::{digest, plan_value};
 use crate::runs::artifact::StepArtifacts;
 use crate::runs::context::{StepContext, StepName, StopSignal};
@@ -90,6 +91,8 @@ pub(super) struct Caller {
     /// What the approver is told beside the plan.
     pub(super) message: Option<String>,
     pub(super) timeout: Option<Duration>,
+    /// Where the step is not trusted: the grants that it names.
+    pub(super) grants: Option<StepGrants>,
     /// The step's pinned plugin.
     pub(super) plugin: PinnedPlugin,
     pub(super) attempt: u32,
@@ -114,6 +117,7 @@ impl Caller {
                 Approval::Unneeded => None,
             },
             timeout: step.timeout,
+            grants: step.grants.clone(),
             plugin,
             attempt,
         }
@@ -177,8 +181,12 @@ impl Caller {
             settings,
         };
         let ledgers = Ledgers::default();
+        let granted = match self.granted() {
+            Ok(granted) => granted,
+            Err(error) => return Ended::Parked(error),
+        };
         let services = match work.kind {
-            WorkKind::Execute | WorkKind::Compensate => self.services(&name, &ledgers),
+            WorkKind::Execute | WorkKind::Compensate => self.services(&name, &ledgers, granted),
             WorkKind::Plan | WorkKind::StopPrograms => looking(artifacts(&self.engine, &name)),
         };
         let calling = self.calling(step.as_ref(), call, services, &name, &work);
@@ -322,7 +330,28 @@ impl Caller {
         }
     }
 
-    fn services(&self, name: &StepName, ledgers: &Ledgers) -> StepServices {
+    /// What the step's plugin may do in it. What the step names was granted when the run
+    /// began; the operator may have taken it back since.
+    fn granted(&self) -> Result<Arc<Granted>, Problem> {
+        let granted = self.engine.tools.grants().of(&self.plugin.id);
+        let Some(grants) = &self.grants else {
+            return Ok(granted);
+        };
+        match granted.narrowed(&self.step, grants) {
+            Ok(narrowed) => Ok(Arc::new(narrowed)),
+            Err(flaw) => Err(problem(
+                ErrorCode::Denied,
+                format!("the step's `grants` can no longer be met: {flaw}"),
+            )),
+        }
+    }
+
+    fn services(
+        &self,
+        name: &StepName,
+        ledgers: &Ledgers,
+        granted: Arc<Granted>,
+    ) -> StepServices {
         let engine = &self.engine;
         let operations = |ledger: &Arc<Ledger>| {
             Arc::new(StepOperations {
@@ -334,7 +363,6 @@ impl Caller {
             })
         };
         let artifacts = artifacts(engine, name);
-        let granted = engine.tools.grants().of(&self.plugin.id);
         StepServices {
             tools: Arc::new(ToolRunner {
                 host: Arc::clone(&engine.tools),
@@ -345,7 +373,8 @@ impl Caller {
                 artifacts: artifacts.clone(),
                 redactor: engine.secrets.redactor(&self.facts.project),
             }),
-            secrets: Arc::new(engine.secrets.for_step(&self.facts.project, granted)),
+            secrets: Arc::new(engine.secrets.for_step(&self.facts.project, Arc::clone(&granted))),
+            http: granted,
             operations: operations(&ledgers.native),
             artifacts,
         }
@@ -419,6 +448,7 @@ pub(in crate::runs) fn looking(artifacts: Arc<dyn Artifacts>) -> StepServices {
     StepServices {
         tools: Arc::new(Denied),
         secrets: Arc::new(Looking),
+        http: Arc::new(Looking),
         operations: Arc::new(Looking),
         artifacts: Arc::new(LookingArtifacts(artifacts)),
     }

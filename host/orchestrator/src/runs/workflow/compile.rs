@@ -5,6 +5,7 @@ use super::input::typed;
 use super::located::Place;
 use super::parse::{Flaw, WorkflowError, parse};
 use crate::catalogue::StepReference;
+use crate::grants::{StepGrants, Trust};
 use crate::runs::expression::{Expression, Names, Template};
 use crate::runs::graph::Graph;
 use crate::runs::nearest::did_you_mean;
@@ -52,6 +53,8 @@ pub struct CompiledStep {
     pub approval: super::file::Approval,
     /// Whether it is compensated.
     pub compensate: bool,
+    /// Where the step is not trusted: the grants that it names, maybe none.
+    pub grants: Option<StepGrants>,
 }
 
 impl CompiledWorkflow {
@@ -328,6 +331,20 @@ impl Checker {
                 format!("`timeout` of step `{id}` is zero; leave it out for no limit"),
             );
         }
+        match &step.grants {
+            Some(grants) if step.trust.is_none() => self.flaw(
+                grants.place,
+                format!(
+                    "`grants` of step `{id}` count only with `trust: none`; add it, or leave them out"
+                ),
+            ),
+            Some(grants) => {
+                if let Err(flaw) = grants.check() {
+                    self.flaw(grants.place, format!("`grants` of step `{id}`: {flaw}"));
+                }
+            }
+            None => {}
+        }
         if self.flaws.len() > before {
             return None;
         }
@@ -349,6 +366,10 @@ impl Checker {
                 timeout: step.timeout.as_ref().map(|timeout| timeout.0),
                 approval: step.approval.clone(),
                 compensate: step.compensate,
+                grants: step.trust.map(|Trust::None| {
+                    let named = step.grants.as_ref();
+                    named.map(|grants| grants.value.clone()).unwrap_or_default()
+                }),
             },
             named,
         ))
@@ -387,7 +408,7 @@ mod tests {
 
     #[test]
     fn every_flaw_is_found_with_its_place() {
-        let cases: [(&str, &[&str]); 12] = [
+        let cases: [(&str, &[&str]); 17] = [
             (
                 "  - { id: a, uses: c, needs: [b] }\n  - { id: b, uses: c, needs: [a] }\n",
                 &["in a circle", "a needs b needs a"],
@@ -427,6 +448,26 @@ mod tests {
             ),
             ("  - { id: a, uses: c, timeout: 0s }\n", &["is zero"]),
             (
+                "  - { id: a, uses: c, grants: { secrets: { names: [x] } } }\n",
+                &["w:5:", "count only with `trust: none`"],
+            ),
+            (
+                "  - { id: a, uses: c, trust: some }\n",
+                &["`some` is not known here", "none"],
+            ),
+            (
+                "  - { id: a, uses: c, trust: none, grants: { tools: {} } }\n",
+                &["unknown key `tools`", "did you mean `tool`"],
+            ),
+            (
+                "  - { id: a, uses: c, trust: none, grants: { tool: { sh: { arguments: ['('] } } } }\n",
+                &["w:5:", "`tool.sh`: `(` is not a pattern"],
+            ),
+            (
+                "  - { id: a, uses: c, trust: none, grants: { http: { hosts: ['*'] } } }\n",
+                &["w:5:", "`http`: `hosts` has `*`"],
+            ),
+            (
                 "  - { id: a, uses: c }\noutputs: { x: '${{ steps.b.outputs }}' }\n",
                 &["output `x`", "no step `b`"],
             ),
@@ -439,6 +480,29 @@ mod tests {
                 assert!(error.contains(part), "{steps}\n{error}\nlacks {part}");
             }
         }
+    }
+
+    #[test]
+    fn a_step_is_trusted_unless_it_says_otherwise() {
+        let text = with_steps(
+            "  - { id: a, uses: c }
+  - { id: b, uses: c, trust: none }
+  - id: d
+    uses: c
+    trust: none
+    grants:
+      tool: { sh: {}, qemu: { arguments: ['-m'], timeout: 10s, network: false } }
+      secrets: { names: [db] }
+      http: { hosts: [a.test], methods: [GET] }
+",
+        );
+        let workflow = CompiledWorkflow::new("w", &text).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(workflow.steps[0].grants, None);
+        assert_eq!(workflow.steps[1].grants, Some(StepGrants::default()));
+        let named = workflow.steps[2].grants.as_ref().unwrap();
+        assert_eq!(named.tool.keys().collect::<Vec<_>>(), ["qemu", "sh"]);
+        assert_eq!(named.http.as_ref().unwrap().hosts, ["a.test"]);
+        assert!(named.secrets.is_some());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::located::Located;
 use super::period::Period;
+use crate::grants::{StepGrants, Trust};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -111,6 +112,13 @@ pub struct StepDefinition {
     /// Whether the step's compensation is called when the run fails or is cancelled.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub compensate: bool,
+    /// `none` for a step that gets the capabilities named in its `grants` and nothing else.
+    /// Without it the step gets all that the operator granted to its plugin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
+    /// With `trust: none`: which of the operator's grants the step gets, and how far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Located<StepGrants>>,
 }
 
 /// When and how often a step is tried again. Only errors that may pass are: `unavailable`,

@@ -1,7 +1,7 @@
 //! Requests against grants.
 
 use super::*;
-use crate::tool::grant::PluginGrants;
+use crate::grants::PluginGrants;
 use proptest::prelude::*;
 use std::ffi::OsStr;
 

@@ -1,0 +1,238 @@
+//! What the operator grants to plugins in `cofferdam.toml`, its check at load, and how a
+//! step of a workflow narrows it.
+//!
+//! ```toml
+//! [plugins.boot-test.grants.tool.qemu]   # programs, see `tool::grant`
+//! program = "qemu-system-x86_64"
+//!
+//! [plugins.deploy.grants.secrets]        # secrets of the run's project
+//! names = ["db-*"]
+//!
+//! [plugins.notify.grants.http]           # requests, see `http`
+//! hosts = ["chat.example.org"]
+//! ```
+//!
+//! **Problem.** Deny by default is only as good as the way out of it: whoever is refused
+//! has to learn which grant is missing, and whoever grants has to see at once what cannot
+//! be meant.
+//!
+//! **Design.** [`PluginGrants`] is the file's form; [`Granted`] what one plugin holds,
+//! checked once when the host starts, and asked at each call. A step with `trust: none`
+//! names what it needs ([`StepGrants`]) and gets a [`Granted`] that allows what both the
+//! operator and the step allow.
+//!
+//! **Limits.** Grants are read when the host starts. Which capabilities a component holds
+//! at all is decided before it is loaded, see `cofferdam_contract::grants`.
+
+pub mod address;
+mod error;
+pub mod http;
+mod step;
+
+pub use error::GrantError;
+pub(crate) use error::one_line;
+pub use http::{HttpGrant, HttpScheme, HttpScope};
+pub use step::{StepGrants, Trust};
+
+use crate::tool::grant::{GrantedTool, ToolGrant, check_tool};
+use crate::tool::pattern::Whole;
+use cofferdam_contract::services::{Outbound, OutboundRequest};
+use cofferdam_contract::types::{Error, ErrorCode};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// `[plugins.ID.grants]`: what one plugin may do beside what its kind always may.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct PluginGrants {
+    /// Programs, by the name that the plugin uses.
+    pub tool: BTreeMap<String, ToolGrant>,
+    /// Secrets of the project.
+    pub secrets: Option<SecretsGrant>,
+    /// HTTP requests.
+    pub http: Option<HttpGrant>,
+}
+
+/// `[plugins.ID.grants.secrets]`: which secrets of the project a plugin may read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SecretsGrant {
+    /// Names of secrets; `*` stands for any characters.
+    pub names: Vec<String>,
+}
+
+/// What one plugin was granted, checked.
+#[derive(Debug, Clone, Default)]
+pub struct Granted {
+    plugin: String,
+    tools: BTreeMap<String, GrantedTool>,
+    secrets: Vec<Whole>,
+    http: Option<HttpScope>,
+    /// What the step that it runs in allows of that; all, where the step is trusted.
+    step: Option<step::StepScope>,
+}
+
+impl Granted {
+    /// Checks the grants of `plugin`; programs are looked for in the folders of `path`.
+    ///
+    /// # Errors
+    /// The first grant that cannot be used.
+    pub fn check(plugin: &str, grants: &PluginGrants, path: &OsStr) -> Result<Self, GrantError> {
+        let mut tools = BTreeMap::new();
+        for (name, grant) in &grants.tool {
+            tools.insert(name.clone(), check_tool(plugin, name, grant, path)?);
+        }
+        let names = grants.secrets.iter().flat_map(|grant| &grant.names);
+        let secrets = names
+            .map(|name| {
+                Whole::glob(name).map_err(|error| GrantError::Pattern {
+                    plugin: plugin.to_owned(),
+                    place: "secrets".to_owned(),
+                    pattern: name.clone(),
+                    reason: one_line(&error),
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        let http = grants.http.as_ref().map(|grant| {
+            HttpScope::check(
+                &format!("the plugin {plugin}"),
+                &format!("[plugins.{plugin}.grants.http]"),
+                grant,
+            )
+            .map_err(|reason| GrantError::Http {
+                plugin: plugin.to_owned(),
+                reason,
+            })
+        });
+        Ok(Self {
+            plugin: plugin.to_owned(),
+            tools,
+            secrets,
+            http: http.transpose()?,
+            step: None,
+        })
+    }
+
+    /// Nothing granted.
+    pub fn nothing(plugin: &str) -> Self {
+        Self {
+            plugin: plugin.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// The granted programs by their names.
+    pub fn tools(&self) -> &BTreeMap<String, GrantedTool> {
+        &self.tools
+    }
+
+    /// The program called `name`, or `denied` with what would have to be written.
+    ///
+    /// # Errors
+    /// `denied`.
+    pub fn tool(&self, name: &str) -> Result<&GrantedTool, Error> {
+        let found = self.tools.get(name);
+        found.ok_or_else(|| match &self.step {
+            Some(step) => step.denied(&format!("the program `{name}`"), "tool"),
+            None => Error::new(
+                ErrorCode::Denied,
+                format!("the plugin {} was not granted a program `{name}`", self.plugin),
+            )
+            .with_hint(format!(
+                "the operator grants it in cofferdam.toml: [plugins.{}.grants.tool.{name}] with `program` and `arguments`",
+                self.plugin
+            )),
+        })
+    }
+
+    /// Whether the plugin may read the secret called `name`. It says nothing of whether the
+    /// secret exists.
+    ///
+    /// # Errors
+    /// `denied`, with what would have to be written.
+    pub fn secret(&self, name: &str) -> Result<(), Error> {
+        if !self.secrets.iter().any(|pattern| pattern.matches(name)) {
+            return Err(Error::new(
+                ErrorCode::Denied,
+                format!("the plugin {} was not granted the secret `{name}`", self.plugin),
+            )
+            .with_hint(format!(
+                "the operator grants it in cofferdam.toml: [plugins.{}.grants.secrets] with `names = [\"{name}\"]`",
+                self.plugin
+            )));
+        }
+        self.step.as_ref().map_or(Ok(()), |step| step.secret(name))
+    }
+
+    /// The plugin's id.
+    pub fn plugin(&self) -> &str {
+        &self.plugin
+    }
+
+    fn outbound(&self) -> Result<&HttpScope, Error> {
+        self.http.as_ref().ok_or_else(|| {
+            Error::new(
+                ErrorCode::Denied,
+                format!("the plugin {} was not granted HTTP requests", self.plugin),
+            )
+            .with_hint(format!(
+                "the operator grants them in cofferdam.toml: [plugins.{}.grants.http] with `hosts`",
+                self.plugin
+            ))
+        })
+    }
+}
+
+impl Outbound for Granted {
+    fn request(&self, request: &OutboundRequest) -> Result<(), Error> {
+        self.outbound()?.request(request)?;
+        let step = self.step.as_ref();
+        step.map_or(Ok(()), |step| step.http()?.request(request))
+    }
+
+    fn address(&self, host: &str, address: IpAddr) -> Result<(), Error> {
+        self.outbound()?.address(host, address)?;
+        let step = self.step.as_ref();
+        step.map_or(Ok(()), |step| step.http()?.address(host, address))
+    }
+}
+
+/// The grants of every plugin, checked once when the host starts.
+#[derive(Debug, Clone, Default)]
+pub struct Grants(BTreeMap<String, Arc<Granted>>);
+
+impl Grants {
+    /// Checks the grants by plugin id; programs are looked for in the folders of `path`
+    /// (the operator's PATH).
+    ///
+    /// # Errors
+    /// The first grant that cannot be used.
+    pub fn check<'a>(
+        grants: impl IntoIterator<Item = (&'a str, &'a PluginGrants)>,
+        path: &OsStr,
+    ) -> Result<Self, GrantError> {
+        grants
+            .into_iter()
+            .map(|(plugin, grants)| {
+                let granted = Granted::check(plugin, grants, path)?;
+                Ok((plugin.to_owned(), Arc::new(granted)))
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// What `plugin` was granted, which may be nothing.
+    pub fn of(&self, plugin: &str) -> Arc<Granted> {
+        match self.0.get(plugin) {
+            Some(granted) => Arc::clone(granted),
+            None => Arc::new(Granted::nothing(plugin)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
