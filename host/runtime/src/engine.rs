@@ -33,7 +33,7 @@ const CALL_STACK: usize = 4 << 20;
 pub(crate) const MEMORIES: u32 = 4;
 const CORE_INSTANCES: u32 = Limits::CEILING.instances;
 pub(crate) const TABLES: u32 = 20;
-const TABLE_ELEMENTS: usize = 20_000;
+pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 
 /// How many instances there can be at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

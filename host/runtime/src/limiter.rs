@@ -4,7 +4,7 @@
 //! languages abort instead, with a trap that says nothing; the limiter remembers what it
 //! refused, so that such an end is reported as that limit.
 
-use crate::engine::{MEMORIES, TABLES};
+use crate::engine::{MEMORIES, TABLE_ELEMENTS, TABLES};
 use cofferdam_contract::failure::Limit;
 use cofferdam_contract::limits::Limits;
 use wasmtime::{ResourceLimiter, Result};
@@ -88,6 +88,10 @@ impl ResourceLimiter for InstanceLimiter {
         maximum: Option<usize>,
     ) -> Result<bool> {
         if maximum.is_some_and(|maximum| desired > maximum) {
+            // The pool's bound of one table is not the guest's affair.
+            if desired > TABLE_ELEMENTS {
+                self.refused = Some(Limit::TableElements);
+            }
             return Ok(false);
         }
         let granted = self.elements.grow(current, desired);
@@ -145,5 +149,15 @@ mod tests {
         assert!(!limiter.table_growing(0, 5, None).unwrap());
         assert_eq!(limiter.refused(), Some(Limit::TableElements));
         assert!(limiter.table_growing(0, 4, None).unwrap());
+        limiter.forget_refusals();
+        assert!(!limiter.table_growing(10, 21, Some(20)).unwrap());
+        assert_eq!(limiter.refused(), None, "its own maximum is its affair");
+        let bound = Some(TABLE_ELEMENTS);
+        assert!(
+            !limiter
+                .table_growing(10, TABLE_ELEMENTS + 1, bound)
+                .unwrap()
+        );
+        assert_eq!(limiter.refused(), Some(Limit::TableElements));
     }
 }

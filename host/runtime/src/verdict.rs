@@ -23,6 +23,7 @@ pub struct HostFailure(pub String);
 
 /// wasmtime keeps the types of these errors to itself; tests hold their texts to it.
 const TOO_MUCH_COPIED: &str = "fuel allocated for hostcalls has been exhausted";
+const TOO_MANY_HANDLES: &str = "store handle limit exceeded";
 const TOO_MANY_INSTANCES: &str = "resource limit exceeded: instance count too high";
 
 /// Names the callee in failures.
@@ -99,6 +100,9 @@ impl Verdict {
         let reason = error.root_cause().to_string();
         if trap.is_none() && reason.contains(TOO_MUCH_COPIED) {
             return self.limit(Limit::HostCallBytes);
+        }
+        if trap.is_none() && reason.contains(TOO_MANY_HANDLES) {
+            return self.limit(Limit::OpenHandles);
         }
         if trap.is_none() && reason.contains(TOO_MANY_INSTANCES) {
             return self.limit(Limit::Instances);
