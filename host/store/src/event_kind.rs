@@ -70,6 +70,25 @@ pub const OPERATION_ABANDONED: &str = "operation.abandoned";
 /// A run was given or made a file. Data: `name`, `size`.
 pub const ARTIFACT_RECORDED: &str = "artifact.recorded";
 
+/// A version of a plugin was installed, or granted something else. Data: `version`,
+/// `digest`, `actor`, `grants`.
+pub const PLUGIN_INSTALLED: &str = "plugin.installed";
+/// An installed version was removed. Data: `version`, `digest`, `actor`.
+pub const PLUGIN_REMOVED: &str = "plugin.removed";
+/// A stage of an activation began, passed or failed. Data: `activation`, `cause`, `from`,
+/// `to`, `stage`, `state` (`began`, `passed`, `failed`), `detail`.
+pub const PLUGIN_STAGE: &str = "plugin.stage";
+/// A version is active. Data: `activation`, `cause`, `from`, `to`.
+pub const PLUGIN_ACTIVATED: &str = "plugin.activated";
+/// An activation failed, and the old version serves. Data: `activation`, `cause`, `from`,
+/// `to`, `stage`, `reason`.
+pub const PLUGIN_ACTIVATION_FAILED: &str = "plugin.activation-failed";
+/// A version crashed too often and is not called any more. Data: `version`, `digest`,
+/// `reason`.
+pub const PLUGIN_QUARANTINED: &str = "plugin.quarantined";
+/// A version is called again. Data: `version`, `digest`, `actor`.
+pub const PLUGIN_RELEASED: &str = "plugin.released";
+
 /// What it is called that a run became `state`, other than by starting.
 pub(crate) const fn of_run(state: RunState) -> &'static str {
     match state {

@@ -32,6 +32,11 @@ pub fn new_grant_id() -> String {
     new_id("grt")
 }
 
+/// A new activation's id: `act-` and a ULID.
+pub fn new_activation_id() -> String {
+    new_id("act")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +51,6 @@ mod tests {
         );
         assert!(new_token_id().starts_with("tok-"));
         assert!(new_grant_id().starts_with("grt-"));
+        assert!(new_activation_id().starts_with("act-"));
     }
 }

@@ -1,4 +1,4 @@
-//! State: runs and their journal, secrets, identity and audit in SQLite.
+//! State: runs and their journal, plugins, secrets, identity and audit in SQLite.
 //!
 //! **Problem.** Whatever a host does must survive its being killed at any moment: which
 //! steps of which run have ended and how, which effects outside were begun, what was
@@ -34,6 +34,7 @@ mod migrate;
 mod names;
 mod operations;
 mod page;
+mod plugins;
 mod records;
 mod runs;
 mod secrets;
@@ -47,9 +48,10 @@ pub use audit::IDEMPOTENCY_KEPT;
 pub use backup::{BackupReport, CheckReport};
 pub use connection::StoreOptions;
 pub use error::StoreError;
-pub use id::{new_grant_id, new_run_id, new_token_id};
+pub use id::{new_activation_id, new_grant_id, new_run_id, new_token_id};
 pub use operations::operation_key;
 pub use page::{PAGE_LIMIT, Page, PageRequest};
+pub use plugins::journal_of;
 pub use records::*;
 pub use secrets::{SECRET_LIMIT, SecretKey};
 pub use store::{Durability, Store};

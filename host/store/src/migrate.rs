@@ -19,6 +19,7 @@ const APPLICATION_ID: i64 = 0x4346_444d;
 const MIGRATIONS: &[&str] = &[
     include_str!("schema/0001_runs.sql"),
     include_str!("schema/0002_identity.sql"),
+    include_str!("schema/0003_plugins.sql"),
 ];
 
 /// The newest schema.

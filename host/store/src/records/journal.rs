@@ -12,9 +12,9 @@ use crate::names::words;
 pub struct Event {
     /// Its number: ascending over all runs, never reused.
     pub id: i64,
-    /// The run.
+    /// The run; `plugin:ID` where it is about an installed plugin.
     pub run: String,
-    /// The run's project.
+    /// The run's project; `*` where it is about the whole host.
     pub project: String,
     /// The step, if it is about one.
     pub step: Option<String>,

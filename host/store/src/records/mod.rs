@@ -4,6 +4,7 @@
 mod audit;
 mod identity;
 mod journal;
+mod plugin;
 mod run;
 mod secret;
 mod step;
@@ -16,6 +17,10 @@ pub use identity::{
 pub use journal::{
     Event, EventFilter, LogFilter, LogLevel, LogLine, NewLogLine, Operation, OperationBegun,
     OperationState,
+};
+pub use plugin::{
+    Activation, ActivationOutcome, Cause, Crash, NewActivation, NewPluginVersion, PluginVersion,
+    Quarantine, Stage, VersionName,
 };
 pub use run::{
     Artifact, NewArtifact, NewPin, NewRun, NewStep, PinnedPlugin, Problem, Run, RunDetail,

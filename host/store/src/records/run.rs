@@ -87,6 +87,10 @@ pub struct Problem {
     /// When trying again makes sense, in milliseconds from the failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u32>,
+    /// The digest of the plugin version that is in quarantine, where that is what the step
+    /// is parked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
 }
 
 impl Problem {
@@ -97,6 +101,7 @@ impl Problem {
             message: message.into(),
             hint: None,
             retry_after: None,
+            waits_for: None,
         }
     }
 }

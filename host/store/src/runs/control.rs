@@ -1,5 +1,7 @@
 //! What people do to runs: cancel, resume, retry.
 
+use std::collections::BTreeMap;
+
 use rusqlite::params;
 use serde_json::json;
 
@@ -70,29 +72,7 @@ impl Store {
             }
             let project = head.project.clone();
             let mut journal = Journal::of(run, &project);
-            let compensating = compensation_began(tx, run)?;
-            for name in parked {
-                let mut step = StepHead::read(tx, run, &name)?;
-                let next = if step.succeeded {
-                    StepState::Succeeded
-                } else {
-                    StepState::Pending
-                };
-                operations::abandon(tx, &mut journal, &name, operations::Which::Lost)?;
-                unpark(tx, &mut step, &mut journal, next)?;
-            }
-            if head.state == RunState::NeedsAttention {
-                let next = if head.cancel_requested {
-                    RunState::Cancelling
-                } else if compensating {
-                    RunState::Compensating
-                } else {
-                    RunState::Running
-                };
-                let kind = event_kind::RUN_RESUMED;
-                let data = json!({ "actor": audit.actor, "state": next });
-                head.become_state(tx, &mut journal, next, Some(kind), data)?;
-            }
+            go_on(tx, &mut head, &mut journal, &parked, &audit.actor)?;
             audit::append(tx, audit)?;
             Ok(journal.events)
         })
@@ -153,6 +133,70 @@ impl Store {
             Ok(journal.events)
         })
     }
+}
+
+/// Who lets steps go on when the plugin that they wait for is back.
+const HOST: &str = "cofferdam";
+
+/// Lets the steps go on that wait for the plugin version of this digest, whatever else of
+/// their runs is parked. Says the runs.
+pub(crate) fn release_steps(tx: &Tx<'_>, digest: &str) -> Within<(Vec<String>, Vec<Event>)> {
+    let waiting = all(
+        tx,
+        "SELECT run, step FROM steps WHERE state = 'needs-attention'
+         AND error ->> '$.waits_for' = ?1 ORDER BY run, position",
+        [digest],
+        |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
+    )?;
+    let mut runs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (run, step) in waiting {
+        runs.entry(run).or_default().push(step);
+    }
+    let mut events = Vec::new();
+    for (run, steps) in &runs {
+        let mut head = RunHead::read(tx, run)?;
+        if head.state.is_finished() {
+            continue;
+        }
+        let project = head.project.clone();
+        let mut journal = Journal::of(run, &project);
+        go_on(tx, &mut head, &mut journal, steps, HOST)?;
+        events.append(&mut journal.events);
+    }
+    Ok((runs.into_keys().collect(), events))
+}
+
+/// Lets parked steps go on, and their run, if it is parked.
+fn go_on(
+    tx: &Tx<'_>,
+    head: &mut RunHead,
+    journal: &mut Journal<'_>,
+    steps: &[String],
+    actor: &str,
+) -> Within<()> {
+    let compensating = compensation_began(tx, &head.id)?;
+    for name in steps {
+        let mut step = StepHead::read(tx, &head.id, name)?;
+        let next = if step.succeeded {
+            StepState::Succeeded
+        } else {
+            StepState::Pending
+        };
+        operations::abandon(tx, journal, name, operations::Which::Lost)?;
+        unpark(tx, &mut step, journal, next)?;
+    }
+    if head.state != RunState::NeedsAttention {
+        return Ok(());
+    }
+    let next = if head.cancel_requested {
+        RunState::Cancelling
+    } else if compensating {
+        RunState::Compensating
+    } else {
+        RunState::Running
+    };
+    let data = json!({ "actor": actor, "state": next });
+    head.become_state(tx, journal, next, Some(event_kind::RUN_RESUMED), data)
 }
 
 /// The names of the run's steps that are in one of `states`.

@@ -10,4 +10,5 @@ mod read;
 mod transition;
 
 pub(crate) use approvals::one_more;
+pub(crate) use control::release_steps;
 pub(crate) use create::unless_duplicate;
