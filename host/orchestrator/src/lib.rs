@@ -2,8 +2,9 @@
 //!
 //! [`Orchestrator`] is a host over a state folder: [`runs`] follow workflow files and
 //! survive that the host is killed, [`identity`] says who may do what, [`secrets`] are kept
-//! for steps, [`grants`] say what plugins may do, [`tool`] runs granted programs. [`catalogue`] is where steps come from. The
-//! rest of this page is about migrations, which are steps of runs.
+//! for steps, [`grants`] say what plugins may do, [`tool`] runs granted programs, [`plugins`]
+//! are installed, activated and watched. [`catalogue`] is where steps come from. The rest of
+//! this page is about migrations, which are steps of runs.
 //!
 //! **Problem.** Making a foreign disk bootable means editing a stranger's file systems.
 //! Tools that edit first and report afterwards leave a half-changed disk when they fail,
@@ -38,6 +39,7 @@ pub mod metrics;
 pub mod migration;
 pub mod observer;
 pub mod paths;
+pub mod plugins;
 pub mod redact;
 pub mod runs;
 pub mod secrets;
@@ -51,5 +53,6 @@ pub use catalogue::{
 pub use error::MigrateError;
 pub use identity::{Actor, Via};
 pub use paths::StatePaths;
+pub use plugins::{PluginRegistry, PluginsError};
 pub use runs::{Notice, RunError, Runs, StartRun, WorkflowSource};
 pub use service::{OpenError, Options, Orchestrator};

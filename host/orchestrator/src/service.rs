@@ -4,6 +4,7 @@ use crate::catalogue::{BuiltInWorkflow, Catalogue};
 use crate::identity::Identity;
 use crate::metrics::{Metrics, Standing};
 use crate::paths::StatePaths;
+use crate::plugins::{self, PluginOptions, PluginRegistry};
 use crate::redact::Redactor;
 use crate::runs::engine::{Engine, Parts};
 use crate::runs::log::{self, LogWriter};
@@ -39,6 +40,8 @@ pub struct Options {
     pub redactor: Redactor,
     /// What is counted; shared with what else counts.
     pub metrics: Arc<Metrics>,
+    /// What it needs to install plugins; without it nothing can be installed.
+    pub plugins: Option<PluginOptions>,
 }
 
 impl Options {
@@ -53,6 +56,7 @@ impl Options {
             engine: EngineOptions::default(),
             redactor: Redactor::new(),
             metrics: Arc::new(Metrics::new()),
+            plugins: None,
         }
     }
 }
@@ -90,6 +94,8 @@ pub struct Orchestrator {
     pub identity: Identity,
     /// Secrets.
     pub secrets: SecretKeeper,
+    /// Installed plugins.
+    pub plugins: PluginRegistry,
     /// The store.
     pub store: Store,
     /// What is counted.
@@ -145,14 +151,18 @@ impl Orchestrator {
             metrics: Arc::clone(&metrics),
             catalogue: Arc::clone(&catalogue),
             built_in: options.built_in,
+            plugins: options.plugins,
             tools: ToolHost::new(options.supervisor, paths.operations(), options.grants),
             paths: paths.clone(),
             options: options.engine,
             publisher: Arc::clone(&publisher),
             logs,
         });
+        engine.plugins.restore(&engine.store, &engine.components)?;
+        plugins::attend(&engine);
         Ok(Arc::new(Self {
             runs: Runs::new(Arc::clone(&engine)),
+            plugins: PluginRegistry::new(Arc::clone(&engine)),
             identity,
             secrets,
             store,

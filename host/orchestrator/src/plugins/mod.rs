@@ -45,6 +45,7 @@ pub use cofferdam_store::{
 };
 pub use error::{Asks, PluginsError};
 pub use host::{Candidate, Inspected, PluginHost, PluginOptions, Prepared, Ready, Refusal};
+pub(crate) use crash::{attend, parked_for};
 pub(crate) use installations::Installations;
 pub use policy::{CrashAction, CrashPolicy};
 pub use selftest::self_test;

@@ -83,12 +83,8 @@ impl ComponentStore {
             return Ok(pin(name));
         }
         let failed = |path: &Path, error: &io::Error| {
-            let code = match error.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorCode::NoSpace,
-                io::ErrorKind::NotFound => ErrorCode::NotFound,
-                _ => ErrorCode::Unavailable,
-            };
-            refuse(format!("{}: {error}", path.display()), code)
+            let (reason, code) = unwritten(path, error);
+            refuse(reason, code)
         };
         let whole = digest_of(&kept).is_ok_and(|found| found == plugin.digest);
         if !whole {
@@ -106,6 +102,89 @@ impl ComponentStore {
         }
         self.set_checked(&plugin.digest);
         Ok(pin(name))
+    }
+
+    /// Keeps a component by its digest. Blocks.
+    ///
+    /// # Errors
+    /// Why it cannot be kept, and the contract's code.
+    pub fn keep_bytes(&self, digest: &str, bytes: &[u8]) -> Result<(), (String, ErrorCode)> {
+        let name = file_name(digest)
+            .filter(|_| hex::encode(Sha256::digest(bytes)) == digest)
+            .ok_or_else(|| {
+                (
+                    format!("`{digest}` is not the SHA-256 of what is to be kept"),
+                    ErrorCode::Other,
+                )
+            })?;
+        let kept = self.folder.join(name);
+        let whole = digest_of(&kept).is_ok_and(|found| found == digest);
+        if !whole {
+            write(&self.folder, &kept, bytes).map_err(|error| unwritten(&kept, &error))?;
+        }
+        self.set_checked(digest);
+        Ok(())
+    }
+
+    /// The file of a kept component, whose content was checked in this process. Blocks at
+    /// the first use of a digest.
+    ///
+    /// # Errors
+    /// [`CatalogueError`] where it is gone or is another.
+    pub fn file(
+        &self,
+        plugin: &str,
+        version: &str,
+        digest: &str,
+    ) -> Result<PathBuf, CatalogueError> {
+        self.located(&PinnedPlugin {
+            run: String::new(),
+            id: plugin.to_owned(),
+            version: version.to_owned(),
+            digest: digest.to_owned(),
+            path: String::new(),
+        })
+        .map(|located| PathBuf::from(located.path))
+    }
+
+    /// The content of a kept component, read and checked now. Blocks.
+    ///
+    /// # Errors
+    /// What is wrong with the file, and what to do.
+    pub fn verified(&self, digest: &str) -> Result<Vec<u8>, String> {
+        let name = file_name(digest).ok_or_else(|| format!("`{digest}` is not a SHA-256"))?;
+        let path = self.folder.join(name);
+        let bytes = read(&path).map_err(|error| {
+            format!(
+                "its component {} cannot be read: {error}; install it again",
+                path.display()
+            )
+        })?;
+        let found = hex::encode(Sha256::digest(&bytes));
+        if found != digest {
+            return Err(format!(
+                "the content of {} has the digest {found}: it was changed; install it again",
+                path.display()
+            ));
+        }
+        Ok(bytes)
+    }
+
+    /// Lets go of a component that nobody needs any more. Blocks.
+    pub fn forget(&self, digest: &str) {
+        self.checked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(digest);
+        let Some(name) = file_name(digest) else {
+            return;
+        };
+        let path = self.folder.join(name);
+        if let Err(error) = std::fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(file = %path.display(), %error, "a component cannot be removed");
+        }
     }
 
     /// The pin with the path of a file whose content was checked. Blocks at the first use
@@ -145,6 +224,16 @@ impl ComponentStore {
             ..pinned.clone()
         })
     }
+}
+
+/// Why a file could not be read or written, and the contract's code for it.
+fn unwritten(path: &Path, error: &io::Error) -> (String, ErrorCode) {
+    let code = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorCode::NoSpace,
+        io::ErrorKind::NotFound => ErrorCode::NotFound,
+        _ => ErrorCode::Unavailable,
+    };
+    (format!("{}: {error}", path.display()), code)
 }
 
 /// `SHA256.wasm`, where the digest is one.

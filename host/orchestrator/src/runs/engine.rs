@@ -16,6 +16,7 @@ use crate::catalogue::{BuiltInWorkflow, Catalogue};
 use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::paths::StatePaths;
+use crate::plugins::{Installations, PluginOptions};
 use crate::secrets::SecretKeeper;
 use crate::tool::ToolHost;
 use cofferdam_store::{RunDetail, RunState, Store};
@@ -60,17 +61,18 @@ impl Default for EngineOptions {
 
 /// What all runs share.
 pub struct Engine {
-    pub(super) store: Store,
-    pub(super) identity: Identity,
+    pub(crate) store: Store,
+    pub(crate) identity: Identity,
     pub(super) secrets: SecretKeeper,
     pub(super) metrics: Arc<Metrics>,
     pub(super) catalogue: Arc<dyn Catalogue>,
     pub(super) built_in: Vec<BuiltInWorkflow>,
-    pub(super) components: ComponentStore,
+    pub(crate) components: ComponentStore,
+    pub(crate) plugins: Arc<Installations>,
     pub(super) tools: Arc<ToolHost>,
     pub(super) paths: StatePaths,
     pub(super) options: EngineOptions,
-    pub(super) publisher: Arc<Publisher>,
+    pub(crate) publisher: Arc<Publisher>,
     pub(super) logs: LogQueue,
     pub(super) slots: Arc<Semaphore>,
     workflows: Mutex<Workflows>,
@@ -93,6 +95,8 @@ pub struct Parts {
     pub catalogue: Arc<dyn Catalogue>,
     /// The workflows that are part of the program.
     pub built_in: Vec<BuiltInWorkflow>,
+    /// What is installed.
+    pub plugins: Option<PluginOptions>,
     /// What stands behind `tool`.
     pub tools: Arc<ToolHost>,
     /// The state folder.
@@ -150,6 +154,7 @@ impl Engine {
     pub fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
             components: ComponentStore::new(parts.paths.components()),
+            plugins: Installations::new(parts.plugins),
             slots: Arc::new(Semaphore::new(parts.options.steps_at_once.max(1))),
             store: parts.store,
             identity: parts.identity,
@@ -199,7 +204,7 @@ impl Engine {
     }
 
     /// Returns when the host is shutting down.
-    pub(super) async fn left(&self) {
+    pub(crate) async fn left(&self) {
         // An error would mean that the engine is gone, and with it the host.
         self.leaving
             .subscribe()
@@ -209,7 +214,7 @@ impl Engine {
     }
 
     /// Has a run driven that was just read or written, or has its driver look again.
-    pub(super) fn wake(self: &Arc<Self>, run: &str, detail: Option<RunDetail>) {
+    pub(crate) fn wake(self: &Arc<Self>, run: &str, detail: Option<RunDetail>) {
         if self.is_leaving() {
             return;
         }

@@ -41,8 +41,10 @@ mod start;
 pub mod workflow;
 mod workflows;
 
+pub(crate) use driver::looking;
 pub use engine::{EngineOptions, workflow_digest};
 pub use error::RunError;
+pub use looking::GivenFiles;
 pub use notice::Notice;
 pub use request::{
     DEFAULT_PROJECT, PlannedStep, RunView, StartRun, WorkflowInfo, WorkflowPlan, WorkflowSource,

@@ -163,6 +163,13 @@ impl CallWatch {
         state.versions.get(digest)?.quarantine.clone()
     }
 
+    /// Whether any version is in quarantine.
+    pub fn has_quarantines(&self) -> bool {
+        let state = self.locked();
+        let mut versions = state.versions.values();
+        versions.any(|health| health.quarantine.is_some())
+    }
+
     /// How many calls of a version are going on.
     pub fn going_on(&self, digest: &str) -> u64 {
         let state = self.locked();

@@ -1,7 +1,9 @@
 //! One call of a step's plugin, with all that stands behind its imports.
 
 use super::state::RunFacts;
+use crate::catalogue::NATIVE;
 use crate::grants::{Granted, StepGrants};
+use crate::plugins::{is_crash, parked_for};
 use crate::runs::approval::{digest, plan_value};
 use crate::runs::artifact::StepArtifacts;
 use crate::runs::context::{StepContext, StepName, StopSignal};
@@ -9,13 +11,13 @@ use crate::runs::engine::Engine;
 use crate::runs::looking::{Looking, LookingArtifacts};
 use crate::runs::operation::{Ledger, StepOperations};
 use crate::runs::problem::{code_name, of_call, problem};
-use crate::runs::workflow::{Approval, CompiledStep};
+use crate::runs::workflow::{Approval, CompiledStep, Retry};
 use crate::tool::{Denied, ToolRunner};
 use cofferdam_contract::failure::CallError;
 use cofferdam_contract::kinds::{Call, MOST_STEP_JSON, StepServices, WorkflowStep};
 use cofferdam_contract::services::Artifacts;
 use cofferdam_contract::types::ErrorCode;
-use cofferdam_store::{OperationState, PinnedPlugin, Problem};
+use cofferdam_store::{OperationState, PinnedPlugin, Problem, Quarantine};
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -75,6 +77,8 @@ pub(super) enum Ended {
     Compensated,
     /// An error.
     Failed(Problem),
+    /// The plugin crashed, and the operator wants such attempts to be made again so.
+    Crashed(Problem, Retry),
     /// A person has to look.
     Parked(Problem),
     /// It was stopped from outside.
@@ -145,7 +149,7 @@ impl Caller {
                     .step_attempt(&self.plugin.id, ended.outcome(), began.elapsed());
             }
             match &ended {
-                Ended::Failed(error) | Ended::Parked(error) => {
+                Ended::Failed(error) | Ended::Parked(error) | Ended::Crashed(error, _) => {
                     tracing::warn!(code = error.code, "{}", error.message);
                 }
                 _ => tracing::debug!(outcome = ended.outcome(), "ended"),
@@ -246,8 +250,42 @@ impl Caller {
                 }
             }
             Ok(ended) => ended,
-            Err(error) => Ended::Failed(of_call(&error, &redactor)),
+            Err(error) => self.failed(&error, of_call(&error, &redactor)).await,
         }
+    }
+
+    /// What follows from an error: the plugin may be in quarantine now, or its crash may be
+    /// one that the operator wants tried again.
+    async fn failed(&self, error: &CallError, problem: Problem) -> Ended {
+        if let Some(quarantine) = self.quarantine(is_crash(error)).await {
+            let parked = parked_for(&quarantine);
+            return Ended::Parked(Problem {
+                message: format!("{}; {}", problem.message, parked.message),
+                ..parked
+            });
+        }
+        match self.engine.plugins.policy(&self.plugin.id).retry() {
+            Some(retry) if is_crash(error) => Ended::Crashed(problem, retry),
+            _ => Ended::Failed(problem),
+        }
+    }
+
+    /// The quarantine that an attempt which failed has to wait for: of its own plugin, where
+    /// that crashed or was refused, or for a native step of any that the run pins, since
+    /// it calls them.
+    async fn quarantine(&self, crashed: bool) -> Option<Quarantine> {
+        let watch = &self.engine.plugins.watch;
+        if !self.plugin.digest.starts_with(NATIVE) {
+            let quarantine = watch.quarantine(&self.plugin.digest);
+            return quarantine.filter(|_| crashed);
+        }
+        if !watch.has_quarantines() {
+            return None;
+        }
+        let (store, run) = (self.engine.store.clone(), self.facts.id.to_string());
+        let detail = tokio::task::spawn_blocking(move || store.run_detail(&run)).await;
+        let pins = detail.ok()?.ok()?.plugins;
+        pins.iter().find_map(|pin| watch.quarantine(&pin.digest))
     }
 
     fn count(&self, kind: WorkKind, outcome: &str, took: Duration) {
@@ -257,6 +295,9 @@ impl Caller {
 
     /// The step's plugin and its settings.
     async fn load(&self) -> Result<(Arc<dyn WorkflowStep>, String), Problem> {
+        if let Some(quarantine) = self.engine.plugins.watch.quarantine(&self.plugin.digest) {
+            return Err(parked_for(&quarantine));
+        }
         let refuse = |error: &crate::catalogue::CatalogueError| {
             problem(error.code(), format!("the plugin cannot be used: {error}"))
         };
@@ -333,7 +374,10 @@ impl Caller {
     /// What the step's plugin may do in it. What the step names was granted when the run
     /// began; the operator may have taken it back since.
     fn granted(&self) -> Result<Arc<Granted>, Problem> {
-        let granted = self.engine.tools.grants().of(&self.plugin.id);
+        let engine = &self.engine;
+        let granted = engine
+            .plugins
+            .granted(&self.plugin, engine.tools.grants());
         let Some(grants) = &self.grants else {
             return Ok(granted);
         };
@@ -415,6 +459,7 @@ impl Ended {
             Self::Compensated => "compensated",
             Self::Failed(error) if error.code == code_name(ErrorCode::Timeout) => "timeout",
             Self::Failed(_) => "failed",
+            Self::Crashed(..) => "crashed",
             Self::Parked(_) => "needs-attention",
             Self::Stopped => "cancelled",
         }
@@ -444,7 +489,7 @@ fn artifacts(engine: &Arc<Engine>, name: &StepName) -> Arc<StepArtifacts> {
 }
 
 /// What a call is given that may have no effect.
-pub(in crate::runs) fn looking(artifacts: Arc<dyn Artifacts>) -> StepServices {
+pub(crate) fn looking(artifacts: Arc<dyn Artifacts>) -> StepServices {
     StepServices {
         tools: Arc::new(Denied),
         secrets: Arc::new(Looking),

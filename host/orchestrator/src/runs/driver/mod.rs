@@ -22,7 +22,7 @@ mod attempt;
 mod schedule;
 mod state;
 
-pub(super) use attempt::looking;
+pub(crate) use attempt::looking;
 
 use super::context::StopSignal;
 use super::engine::{Engine, Mailbox};
@@ -249,6 +249,15 @@ impl Driver {
                 Change::Finish(_) => {
                     self.engine.metrics.run_finished(self.memory.state.as_str());
                     tracing::info!(run = %self.memory.facts.id, state = %self.memory.state, "run ended");
+                }
+                Change::End {
+                    outcome: AttemptOutcome::NeedsAttention { error },
+                    ..
+                }
+                | Change::Park { error, .. } => {
+                    if let Some(digest) = &error.waits_for {
+                        self.engine.parked(digest);
+                    }
                 }
                 Change::End {
                     step,

@@ -279,8 +279,12 @@ impl RunMemory {
                 digest,
                 plan,
             }),
-            Ended::Failed(error) if active => Some(end(AttemptOutcome::Failed { error })),
-            Ended::Failed(error) => Some(Change::Fail { step, error }),
+            Ended::Failed(error) | Ended::Crashed(error, _) if active => {
+                Some(end(AttemptOutcome::Failed { error }))
+            }
+            Ended::Failed(error) | Ended::Crashed(error, _) => {
+                Some(Change::Fail { step, error })
+            }
             Ended::Parked(error) if active => Some(end(AttemptOutcome::NeedsAttention { error })),
             Ended::Parked(error) => Some(Change::Park { step, error }),
             Ended::Executed(_) | Ended::Compensated | Ended::Stopped => None,
@@ -293,7 +297,24 @@ impl RunMemory {
         let outcome = match ended {
             Ended::Executed(output) => AttemptOutcome::Succeeded { output },
             Ended::Parked(error) => AttemptOutcome::NeedsAttention { error },
-            Ended::Failed(_) if self.is_cancelling() => AttemptOutcome::Cancelled,
+            Ended::Failed(_) | Ended::Crashed(..) if self.is_cancelling() => {
+                AttemptOutcome::Cancelled
+            }
+            Ended::Crashed(error, policy) => {
+                let failures = memory.failures.saturating_add(1);
+                let wait = self
+                    .failure()
+                    .is_none()
+                    .then(|| retry::wait(&policy, failures, None, retry::chance()))
+                    .flatten();
+                match wait {
+                    Some(wait) => AttemptOutcome::Retry {
+                        error,
+                        at: Time::now().plus(wait),
+                    },
+                    None => AttemptOutcome::Failed { error },
+                }
+            }
             Ended::Failed(error) => {
                 let after = retry_after(&error);
                 let wait = (self.failure().is_none()
@@ -326,7 +347,7 @@ impl RunMemory {
     pub(super) fn compensated(&self, index: usize, attempt: u32, ended: Ended) -> Option<Change> {
         let (step, _) = self.step(index)?;
         let error = match ended {
-            Ended::Failed(error) | Ended::Parked(error) => Some(error),
+            Ended::Failed(error) | Ended::Parked(error) | Ended::Crashed(error, _) => Some(error),
             Ended::Stopped => Some(problem(
                 ErrorCode::Cancelled,
                 "the compensation was stopped before it ended",
