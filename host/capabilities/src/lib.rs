@@ -37,7 +37,7 @@ mod trees;
 mod view;
 
 pub use host::{Host, HostData};
-pub use plugins::{LoadedPlugins, load_plugins, load_step};
+pub use plugins::{LoadedPlugins, Steps, assemble, load_plugins, load_step};
 
 use cofferdam_runtime::{Capability, Options, Runtime, StartError};
 use std::sync::Arc;

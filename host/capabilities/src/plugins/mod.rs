@@ -155,7 +155,7 @@ pub struct LoadedPlugins {
     /// What a migration uses, each kind in its order.
     pub set: PluginSet,
     /// Workflow steps by id.
-    pub steps: BTreeMap<String, Arc<dyn WorkflowStep>>,
+    pub steps: Steps,
     /// Each plugin's code, by id; loading it checks that it compiles and links.
     pub code: BTreeMap<String, Arc<PluginCode>>,
     /// What is no plugin that this host can load, with the reason.
@@ -188,17 +188,38 @@ pub fn load_plugins(
         }
     }
     ungranted.sort_by(|a, b| a.path.cmp(&b.path));
+    let (set, steps) = assemble(runtime, &code)?;
+    Ok(LoadedPlugins {
+        set,
+        steps,
+        code,
+        refused: folder.refused,
+        ungranted,
+    })
+}
+
+/// Workflow steps by id.
+pub type Steps = BTreeMap<String, Arc<dyn WorkflowStep>>;
+
+/// Plugins of this code, by id: what a migration uses, each kind in its order, and steps.
+///
+/// # Errors
+/// The manifests contradict each other on the order.
+pub fn assemble(
+    runtime: &Arc<Runtime>,
+    code: &BTreeMap<String, Arc<PluginCode>>,
+) -> Result<(PluginSet, Steps), OrderCycle> {
     let set = PluginSet {
-        sources: of_kind(&code, Kind::DiskSource, |code| {
+        sources: of_kind(code, Kind::DiskSource, |code| {
             Arc::new(ComponentPlugin::<discovery::GuestIndices>::new(code)) as _
         })?,
-        filesystems: of_kind(&code, Kind::Filesystem, |code| {
+        filesystems: of_kind(code, Kind::Filesystem, |code| {
             Arc::new(ComponentPlugin::<file_tree::GuestIndices>::new(code)) as _
         })?,
-        inspectors: of_kind(&code, Kind::Inspector, |code| {
+        inspectors: of_kind(code, Kind::Inspector, |code| {
             Arc::new(ComponentPlugin::<inspection::GuestIndices>::new(code)) as _
         })?,
-        fixers: of_kind(&code, Kind::Fixer, |code| {
+        fixers: of_kind(code, Kind::Fixer, |code| {
             Arc::new(ComponentPlugin::<fixing::GuestIndices>::new(code)) as _
         })?,
         sessions: runtime.session_slots(),
@@ -208,13 +229,7 @@ pub fn load_plugins(
         .filter(|(_, code)| code.file().inspection.kind == Kind::WorkflowStep)
         .map(|(id, code)| (id.clone(), step_of(Arc::clone(code))))
         .collect();
-    Ok(LoadedPlugins {
-        set,
-        steps,
-        code,
-        refused: folder.refused,
-        ungranted,
-    })
+    Ok((set, steps))
 }
 
 fn step_of(code: Arc<PluginCode>) -> Arc<dyn WorkflowStep> {

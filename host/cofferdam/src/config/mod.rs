@@ -14,6 +14,7 @@ use cofferdam_contract::limits::{HostLimitOverrides, LimitOverrides};
 use cofferdam_filters::FilterConfig;
 use cofferdam_orchestrator::grants::PluginGrants;
 use cofferdam_orchestrator::migration::request::GivenSettings;
+use cofferdam_orchestrator::plugins::CrashPolicy;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -61,6 +62,8 @@ pub struct PluginConfig {
     pub limits: LimitOverrides,
     /// What stands around its calls, nearest to the plugin first.
     pub filters: Vec<FilterConfig>,
+    /// What is done when it crashes.
+    pub crash: CrashPolicy,
 }
 
 impl Config {
@@ -83,6 +86,12 @@ impl Config {
         check::known_keys(text, &Self::schema())?;
         let config: Self = toml::from_str(text)?;
         config.check_limits()?;
+        for (id, plugin) in &config.plugins {
+            plugin
+                .crash
+                .check()
+                .map_err(|reason| anyhow!("[plugins.{id}.crash]: {reason}"))?;
+        }
         Ok(config)
     }
 
@@ -104,6 +113,22 @@ impl Config {
         let limits = self.plugins.iter();
         limits
             .map(|(id, plugin)| (id.clone(), plugin.limits))
+            .collect()
+    }
+
+    /// What is done when plugins crash, by id.
+    pub fn crash_policies(&self) -> BTreeMap<String, CrashPolicy> {
+        let plugins = self.plugins.iter();
+        plugins
+            .map(|(id, plugin)| (id.clone(), plugin.crash))
+            .collect()
+    }
+
+    /// What plugins were granted, by id.
+    pub fn plugin_grants(&self) -> BTreeMap<String, PluginGrants> {
+        let plugins = self.plugins.iter();
+        plugins
+            .map(|(id, plugin)| (id.clone(), plugin.grants.clone()))
             .collect()
     }
 

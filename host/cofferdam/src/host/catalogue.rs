@@ -1,71 +1,64 @@
-//! Where workflow steps come from: the components of the plugin folders, the component
-//! store of runs, and the steps that are part of the program.
+//! Where workflow steps come from: the plugins that serve now, the component store of runs,
+//! and the steps that are part of the program.
 //!
-//! A folder's component is loaded at its first use. A run that began with another version
-//! than the folders now have gets its own copy, by digest; such a component is kept loaded
-//! for the runs after it.
+//! A component is loaded at its first use. A run that began with another version than the
+//! one that serves gets its own copy, by digest; such a component is kept loaded for the
+//! runs after it.
 
+use super::live::Live;
 use crate::config::Config;
 use anyhow::Result;
 use async_trait::async_trait;
-use cofferdam_capabilities::plugins::{LoadedPlugins, load_step};
-use cofferdam_contract::grants::Granted;
 use cofferdam_contract::kinds::{Kind, WorkflowStep};
 use cofferdam_contract::manifest::Manifest;
 use cofferdam_contract::types::ErrorCode;
-use cofferdam_filters::Filters;
 use cofferdam_orchestrator::catalogue::{
     Catalogue, CatalogueError, NativeSteps, PluginInfo, ResolvedPlugin, StepReference,
 };
 use cofferdam_orchestrator::migration::request::GivenSettings;
 use cofferdam_orchestrator::runs::nearest::did_you_mean;
-use cofferdam_runtime::{PluginFile, Runtime};
+use cofferdam_runtime::PluginFile;
 use cofferdam_store::PinnedPlugin;
 use serde_json::Map;
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The plugins of this host.
 pub struct Plugins {
-    runtime: Arc<Runtime>,
-    loaded: LoadedPlugins,
-    filters: Arc<Filters>,
+    pub(super) live: Arc<Live>,
     natives: NativeSteps,
-    granted: Granted,
-    settings: GivenSettings,
-    /// Steps of runs whose digest the folders do not have, and their manifests.
-    pinned: Mutex<BTreeMap<String, Arc<dyn WorkflowStep>>>,
+    pub(super) settings: GivenSettings,
 }
 
 impl Plugins {
-    /// Of what was loaded from the plugin folders, and the native steps.
-    pub fn new(
-        runtime: Arc<Runtime>,
-        loaded: LoadedPlugins,
-        filters: Arc<Filters>,
-        natives: NativeSteps,
-        granted: Granted,
-        config: &Config,
-    ) -> Result<Self> {
+    /// Of what serves, and the native steps.
+    pub fn new(live: Arc<Live>, natives: NativeSteps, config: &Config) -> Result<Self> {
         Ok(Self {
-            runtime,
-            loaded,
-            filters,
+            live,
             natives,
-            granted,
             settings: config.settings(&[])?,
-            pinned: Mutex::default(),
         })
     }
 
-    fn file(&self, id: &str) -> Option<&PluginFile> {
-        self.loaded.code.get(id).map(|code| code.file())
+    fn file(&self, id: &str) -> Option<PluginFile> {
+        let served = self.live.now();
+        served.code.get(id).map(|code| code.file().clone())
+    }
+
+    /// The step of a pin, if it is loaded.
+    fn loaded(&self, pinned: &PinnedPlugin) -> Option<Arc<dyn WorkflowStep>> {
+        let served = self.live.now();
+        served
+            .steps
+            .get(&pinned.id)
+            .filter(|step| step.digest() == pinned.digest)
+            .cloned()
+            .or_else(|| self.live.pinned_step(&pinned.digest))
     }
 
     /// Why there is no such step.
     fn missing(&self, uses: &StepReference) -> CatalogueError {
-        let left_out = self.loaded.refused.iter().chain(&self.loaded.ungranted);
+        let left_out = self.live.refused.iter().chain(&self.live.ungranted);
         let refused = left_out.into_iter().find(|refused| {
             refused.path.file_stem().and_then(|stem| stem.to_str()) == Some(&uses.id)
         });
@@ -89,8 +82,8 @@ impl Plugins {
             };
         }
         let natives = self.natives.list();
-        let known = self
-            .loaded
+        let served = self.live.now();
+        let known = served
             .steps
             .keys()
             .map(String::as_str)
@@ -143,48 +136,23 @@ impl Catalogue for Plugins {
         if let Some(native) = self.natives.pinned(pinned) {
             return native;
         }
-        if let Some(step) = self.loaded.steps.get(&pinned.id)
-            && step.digest() == pinned.digest
-        {
-            return Ok(Arc::clone(step));
-        }
-        let known = |steps: &BTreeMap<_, Arc<dyn WorkflowStep>>| steps.get(&pinned.digest).cloned();
-        if let Some(step) = known(&self.pinned.lock().unwrap_or_else(PoisonError::into_inner)) {
+        if let Some(step) = self.loaded(pinned) {
             return Ok(step);
         }
-        let (runtime, granted) = (Arc::clone(&self.runtime), self.granted.clone());
-        let (path, digest) = (pinned.path.clone(), pinned.digest.clone());
+        let (live, wanted) = (Arc::clone(&self.live), pinned.clone());
         // It reads and parses a file of some megabytes.
         let loaded = tokio::task::spawn_blocking(move || {
-            load_step(&runtime, Path::new(&path), &digest, &granted)
+            live.load_pinned_step(&wanted.id, &wanted.digest, Path::new(&wanted.path))
         })
         .await
         .map_err(|error| unusable(&pinned.id, ErrorCode::Other)(error.to_string()))?;
-        let step =
-            loaded.map_err(|error| unusable(&pinned.id, ErrorCode::Denied)(error.to_string()))?;
-        let filtered = self.filters.wrap_step(step);
-        let step = filtered
-            .map_err(|error| unusable(&pinned.id, ErrorCode::Invalid)(error.to_string()))?;
-        self.pinned
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(pinned.digest.clone(), Arc::clone(&step));
-        Ok(step)
+        loaded.map_err(|refusal| unusable(&pinned.id, refusal.code)(refusal.reason))
     }
 
     fn settings(&self, pinned: &PinnedPlugin) -> Result<String, CatalogueError> {
         let step = match self.natives.pinned(pinned) {
             Some(native) => Some(native?),
-            None => self
-                .loaded
-                .steps
-                .get(&pinned.id)
-                .filter(|step| step.digest() == pinned.digest)
-                .cloned()
-                .or_else(|| {
-                    let steps = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
-                    steps.get(&pinned.digest).cloned()
-                }),
+            None => self.loaded(pinned),
         };
         let Some(step) = step else {
             return Err(unusable(&pinned.id, ErrorCode::Other)(
@@ -195,7 +163,8 @@ impl Catalogue for Plugins {
     }
 
     fn list(&self) -> Vec<PluginInfo> {
-        let components = self.loaded.code.values().map(|code| {
+        let served = self.live.now();
+        let components = served.code.values().map(|code| {
             let PluginFile { path, inspection } = code.file();
             let manifest = &inspection.manifest;
             let inherent = inspection.kind.inherent_imports();
@@ -221,7 +190,7 @@ impl Catalogue for Plugins {
 }
 
 /// The settings of the configuration over the manifest's defaults, checked.
-fn in_force(manifest: &Manifest, given: &GivenSettings) -> Result<String, String> {
+pub(super) fn in_force(manifest: &Manifest, given: &GivenSettings) -> Result<String, String> {
     let empty = Map::new();
     manifest
         .settings(given.get(&manifest.id).unwrap_or(&empty))

@@ -16,9 +16,9 @@ use axum::Router;
 use axum::middleware::from_fn;
 use cofferdam_api::serve::{ListenOptions, Listeners, ServeError, ServeOptions};
 use cofferdam_api::{ApiOptions, LocalActor};
-use cofferdam_orchestrator::catalogue::Catalogue;
 use cofferdam_orchestrator::metrics::Metrics;
 use cofferdam_orchestrator::paths::StatePaths;
+use cofferdam_orchestrator::plugins::{CallWatch, PluginOptions};
 use cofferdam_orchestrator::{OpenError, Options, Orchestrator};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::net::SocketAddr;
@@ -193,30 +193,29 @@ fn orchestrator(
     paths: &StatePaths,
     api: &ApiOptions,
 ) -> Result<Result<Arc<Orchestrator>, OpenError>> {
-    let granted = grants::interfaces(config);
     let metrics = Arc::new(Metrics::new());
-    let loaded = plugins::load_granted(global, config, &granted, Arc::clone(&metrics) as _)?;
+    let watch = CallWatch::new(config.crash_policies());
+    let observer = Arc::clone(&metrics) as _;
+    let live = Arc::new(plugins::load(global, config, Arc::clone(&watch), observer)?);
     let roots = api.file_roots.clone();
-    let (natives, reach) = natives::steps(&loaded, config, paths, roots)?;
-    let plugins::Loaded {
-        runtime,
-        plugins,
-        filters,
-    } = loaded;
-    for refused in &plugins.refused {
+    let (natives, reach) = natives::steps(&live, config, paths, roots)?;
+    for refused in &live.refused {
         tracing::warn!(file = %refused.path.display(), reason = %refused.reason, "a plugin is refused");
     }
-    for ungranted in &plugins.ungranted {
+    for ungranted in &live.ungranted {
         tracing::info!(file = %ungranted.path.display(), reason = %ungranted.reason, "a plugin has no grant");
     }
-    let catalogue: Arc<dyn Catalogue> = Arc::new(catalogue::Plugins::new(
-        runtime, plugins, filters, natives, granted, config,
-    )?);
+    let catalogue = Arc::new(catalogue::Plugins::new(live, natives, config)?);
     let mut options = Options::new(paths.root());
     options.secret_key.clone_from(&config.secret_key);
     options.redactor = telemetry::redactor().clone();
     options.metrics = metrics;
     options.grants = grants::scopes(config)?;
+    options.plugins = Some(PluginOptions {
+        host: Arc::clone(&catalogue) as _,
+        watch,
+        grants: config.plugin_grants(),
+    });
     options.engine.file_roots.clone_from(&api.file_roots);
     options.built_in = natives::workflows();
     if let Some(steps) = config.max_steps {

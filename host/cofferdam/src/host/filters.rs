@@ -1,9 +1,9 @@
 //! The configuration's filters around the plugins that were loaded.
 
+use super::live::Codes;
 use crate::config::Config;
 use crate::telemetry;
 use anyhow::{Context, Result};
-use cofferdam_capabilities::plugins::LoadedPlugins;
 use cofferdam_filters::{Filters, Redact};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,18 +29,13 @@ pub fn configured(config: &Config) -> Result<Arc<Filters>> {
     Ok(Arc::new(filters))
 }
 
-/// The plugins with their filters.
-pub fn filtered(mut plugins: LoadedPlugins, filters: &Filters) -> Result<LoadedPlugins> {
+/// Says in the log which of these plugins have filters.
+pub fn tell(filters: &Filters, code: &Codes) {
     for (plugin, names) in filters.plugins() {
-        if plugins.code.contains_key(plugin) {
+        if code.contains_key(plugin) {
             tracing::info!(plugin, filters = names.join(", "), "calls pass filters");
         } else {
             tracing::warn!(plugin, "there are filters for a plugin that is not loaded");
         }
     }
-    plugins.set = filters.wrap_set(plugins.set)?;
-    for step in plugins.steps.values_mut() {
-        *step = filters.wrap_step(Arc::clone(step))?;
-    }
-    Ok(plugins)
 }

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use anyhow::{Context, Result};
 use cofferdam_contract::grants::{Granted, HTTP};
-use cofferdam_orchestrator::grants::Grants;
+use cofferdam_orchestrator::grants::{Grants, PluginGrants};
 
 /// The interface behind `[plugins.ID.grants.tool]`.
 const TOOL: &str = "cofferdam:tool/tool";
@@ -14,17 +14,28 @@ const SECRETS: &str = "cofferdam:runtime/secrets";
 pub fn interfaces(config: &Config) -> Granted {
     let mut granted = Granted::nothing();
     for (id, plugin) in &config.plugins {
-        if !plugin.grants.tool.is_empty() {
-            granted.grant(id, TOOL);
-        }
-        if plugin.grants.secrets.is_some() {
-            granted.grant(id, SECRETS);
-        }
-        if plugin.grants.http.is_some() {
-            granted.grant(id, HTTP);
-        }
+        grant(&mut granted, id, &plugin.grants);
     }
     granted
+}
+
+/// Which interfaces these grants are of.
+pub fn of_plugin(id: &str, grants: &PluginGrants) -> Granted {
+    let mut granted = Granted::nothing();
+    grant(&mut granted, id, grants);
+    granted
+}
+
+fn grant(granted: &mut Granted, id: &str, grants: &PluginGrants) {
+    if !grants.tool.is_empty() {
+        granted.grant(id, TOOL);
+    }
+    if grants.secrets.is_some() {
+        granted.grant(id, SECRETS);
+    }
+    if grants.http.is_some() {
+        granted.grant(id, HTTP);
+    }
 }
 
 /// How far the grants reach: programs are looked for on the operator's PATH, now.

@@ -1,64 +1,67 @@
-//! The plugins of migrations, out of the plugin folders or by the digests of a run.
+//! The plugins of migrations: those that serve, or those that a run pinned.
 
-use super::plugins::Loaded;
+use super::live::{Codes, Live};
+use super::state::state_folder;
+use crate::cli::Global;
 use crate::config::Config;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use async_trait::async_trait;
-use cofferdam_capabilities::plugins::{LoadedPlugins, load_plugins};
-use cofferdam_contract::grants::Granted;
 use cofferdam_contract::kinds::{Kind, PluginSet};
 use cofferdam_contract::types::{Error, ErrorCode};
-use cofferdam_filters::Filters;
 use cofferdam_orchestrator::migration::request::GivenSettings;
 use cofferdam_orchestrator::migration::steps::MigrationPlugins;
 use cofferdam_orchestrator::migration::steps::pins::Pin;
-use cofferdam_runtime::{LoadError, PluginFile, PluginFolder, Runtime};
+use cofferdam_orchestrator::paths::StatePaths;
+use cofferdam_orchestrator::plugins::{CallWatch, active_candidates};
+use cofferdam_runtime::{LoadError, RefusedFile};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Plugins of folders, for migrations.
-pub struct FolderPlugins {
-    runtime: Arc<Runtime>,
-    filters: Arc<Filters>,
-    current: Vec<(Pin, PathBuf)>,
-    set: PluginSet,
+/// Plugins that serve, for migrations.
+pub struct ServingPlugins {
+    live: Arc<Live>,
     /// What is in the folders and cannot be loaded, for people; empty if there is nothing.
     refused: String,
     settings: GivenSettings,
 }
 
-impl FolderPlugins {
-    /// Of what was loaded from the folders.
-    pub fn new(loaded: &Loaded, config: &Config) -> Result<Self> {
-        let plugins = &loaded.plugins;
-        let mut settings = config.settings(&[])?;
-        // A step's own, and no plugin of a migration.
-        settings.retain(|id, _| !plugins.steps.contains_key(id));
+impl ServingPlugins {
+    /// Of what serves.
+    pub fn new(live: Arc<Live>, config: &Config) -> Result<Self> {
         Ok(Self {
-            runtime: Arc::clone(&loaded.runtime),
-            filters: Arc::clone(&loaded.filters),
-            current: pins(plugins),
-            set: plugins.set.clone(),
-            refused: incomplete(plugins),
-            settings,
+            refused: incomplete(&live.refused),
+            settings: config.settings(&[])?,
+            live,
         })
     }
 
-    /// The plugins of the folders, if they are all there.
+    /// The plugins that serve now, if they are all there.
     ///
     /// # Errors
     /// A migration without a plugin that was meant to be there may give a disk that does
     /// not boot, and nothing would show it.
-    pub fn whole(&self) -> Result<&PluginSet, Error> {
+    pub fn whole(&self) -> Result<PluginSet, Error> {
         if self.refused.is_empty() {
-            return Ok(&self.set);
+            return Ok(self.live.now().set.clone());
         }
         Err(Error::new(ErrorCode::Denied, self.refused.clone()))
     }
 }
 
-fn pins(plugins: &LoadedPlugins) -> Vec<(Pin, PathBuf)> {
-    let files = plugins.code.values().map(|code| code.file());
+/// The plugins that a migration of a command without a host uses: the active versions of the
+/// state folder, and the plugin folders'.
+pub fn serving(global: &Global, config: &Config) -> Result<ServingPlugins> {
+    let paths = StatePaths::new(state_folder(global, config)?);
+    let active = active_candidates(&paths, &config.plugin_grants())
+        .map_err(|reason| anyhow!("the installed plugins cannot be used: {reason}"))?;
+    let watch = CallWatch::new(config.crash_policies());
+    let live = super::load(global, config, watch, Arc::new(()))?;
+    live.publish(&active)?;
+    ServingPlugins::new(Arc::new(live), config)
+}
+
+fn pins(code: &Codes) -> Vec<(Pin, PathBuf)> {
+    let files = code.values().map(|code| code.file());
     files
         .filter(|file| file.inspection.kind != Kind::WorkflowStep)
         .map(|file| {
@@ -74,9 +77,8 @@ fn pins(plugins: &LoadedPlugins) -> Vec<(Pin, PathBuf)> {
         .collect()
 }
 
-fn incomplete(plugins: &LoadedPlugins) -> String {
-    let refused: Vec<String> = plugins
-        .refused
+fn incomplete(refused: &[RefusedFile]) -> String {
+    let refused: Vec<String> = refused
         .iter()
         // Only steps can want what has to be granted, and no migration misses them.
         .filter(|refused| !matches!(refused.reason, LoadError::NotGranted { .. }))
@@ -93,60 +95,52 @@ fn incomplete(plugins: &LoadedPlugins) -> String {
 }
 
 #[async_trait]
-impl MigrationPlugins for FolderPlugins {
+impl MigrationPlugins for ServingPlugins {
     fn current(&self) -> Result<Vec<(Pin, PathBuf)>, Error> {
         self.whole()?;
-        Ok(self.current.clone())
+        Ok(pins(&self.live.now().code))
     }
 
     fn settings(&self) -> Result<GivenSettings, Error> {
-        Ok(self.settings.clone())
+        // A step's own belong to no plugin of a migration.
+        let served = self.live.now();
+        let mut settings = self.settings.clone();
+        settings.retain(|id, _| !served.steps.contains_key(id));
+        Ok(settings)
     }
 
-    async fn load(&self, pins: &[(Pin, PathBuf)]) -> Result<PluginSet, Error> {
-        let current = self.current.iter().map(|(pin, _)| pin);
-        if self.refused.is_empty() && current.eq(pins.iter().map(|(pin, _)| pin)) {
-            return Ok(self.set.clone());
+    async fn load(&self, pinned: &[(Pin, PathBuf)]) -> Result<PluginSet, Error> {
+        let served = self.live.now();
+        let current = pins(&served.code);
+        let current = current.iter().map(|(pin, _)| pin);
+        if self.refused.is_empty() && current.eq(pinned.iter().map(|(pin, _)| pin)) {
+            return Ok(served.set.clone());
         }
-        let (runtime, pins) = (Arc::clone(&self.runtime), pins.to_vec());
+        let (live, pinned) = (Arc::clone(&self.live), pinned.to_vec());
         // Some megabytes each are read and parsed.
-        let set = tokio::task::spawn_blocking(move || load(&runtime, &pins))
+        tokio::task::spawn_blocking(move || load(&live, &pinned))
             .await
-            .map_err(|error| Error::new(ErrorCode::Other, error.to_string()))??;
-        let filtered = self.filters.wrap_set(set);
-        filtered.map_err(|error| Error::invalid(error.to_string()))
+            .map_err(|error| Error::new(ErrorCode::Other, error.to_string()))?
     }
 }
 
-fn load(runtime: &Arc<Runtime>, pins: &[(Pin, PathBuf)]) -> Result<PluginSet, Error> {
-    let mut folder = PluginFolder::default();
-    for (pin, path) in pins {
-        let unusable = |reason: String| {
+fn load(live: &Live, pinned: &[(Pin, PathBuf)]) -> Result<PluginSet, Error> {
+    let mut code = Codes::new();
+    for (pin, path) in pinned {
+        let found = live.pinned_code(&pin.id, &pin.digest, path);
+        let found = found.map_err(|refusal| {
             Error::new(
                 ErrorCode::Corrupt,
                 format!(
-                    "the plugin {} that the run began with cannot be used: {}: {reason}; restore the file, or cancel the run",
+                    "the plugin {} that the run began with cannot be used: {}: {}; restore the file, or cancel the run",
                     pin.id,
-                    path.display()
+                    path.display(),
+                    refusal.reason
                 ),
             )
-        };
-        let file = PluginFile::read(path).map_err(|error| unusable(error.to_string()))?;
-        if file.inspection.digest != pin.digest {
-            return Err(unusable(format!(
-                "its digest is {}",
-                file.inspection.digest
-            )));
-        }
-        folder.plugins.push(file);
+        })?;
+        code.insert(pin.id.clone(), found);
     }
-    let loaded = load_plugins(runtime, folder, &Granted::default())
-        .map_err(|error| Error::new(ErrorCode::Conflict, error.to_string()))?;
-    match loaded.refused.first() {
-        Some(refused) => Err(Error::new(
-            ErrorCode::Denied,
-            format!("{}: {}", refused.path.display(), refused.reason),
-        )),
-        None => Ok(loaded.set),
-    }
+    live.set_of(&code)
+        .map_err(|refusal| Error::new(refusal.code, refusal.reason))
 }

@@ -4,10 +4,13 @@ mod catalogue;
 pub mod embedded;
 mod filters;
 pub mod grants;
+mod installed;
+pub mod live;
 pub mod migrations;
 mod natives;
 mod plugins;
 pub mod state;
 pub mod tls;
 
-pub use plugins::{load_granted, plugin_folders, runtime};
+pub use migrations::serving;
+pub use plugins::{load, plugin_folders, runtime};

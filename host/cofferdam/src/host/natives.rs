@@ -1,7 +1,7 @@
 //! Steps and workflows that are part of the program.
 
-use super::migrations::FolderPlugins;
-use super::plugins::Loaded;
+use super::live::Live;
+use super::migrations::ServingPlugins;
 use crate::config::Config;
 use anyhow::Result;
 use cofferdam_orchestrator::StatePaths;
@@ -15,12 +15,12 @@ use std::sync::Arc;
 /// The native steps, over the plugins that they use. `roots` are the folders whose files
 /// runs of token holders may name; the reach has to be told of the host's store.
 pub fn steps(
-    loaded: &Loaded,
+    live: &Arc<Live>,
     config: &Config,
     paths: &StatePaths,
     roots: Vec<PathBuf>,
 ) -> Result<(NativeSteps, Arc<RunReach>)> {
-    let plugins = Arc::new(FolderPlugins::new(loaded, config)?);
+    let plugins = Arc::new(ServingPlugins::new(Arc::clone(live), config)?);
     let reach = Arc::new(RunReach::new(roots));
     let mut steps = NativeSteps::new();
     let told = Arc::clone(&reach);

@@ -1,13 +1,14 @@
 //! Which plugins there are, and the runtime that runs them.
 
-use super::filters::{configured, filtered};
+use super::filters::{configured, tell};
+use super::grants;
+use super::live::Live;
 use crate::cli::Global;
 use crate::config::Config;
 use anyhow::{Context, Result};
-use cofferdam_capabilities::plugins::{LoadedPlugins, load_plugins};
-use cofferdam_contract::grants::Granted;
+use cofferdam_capabilities::plugins::load_plugins;
 use cofferdam_contract::limits::{HostLimits, LimitObserver};
-use cofferdam_filters::Filters;
+use cofferdam_orchestrator::plugins::CallWatch;
 use cofferdam_runtime::compiler::Compiler;
 use cofferdam_runtime::{Options, PluginFolder, Runtime};
 use std::path::PathBuf;
@@ -43,16 +44,6 @@ pub fn plugin_folders(global: &Global, config: &Config) -> Vec<PathBuf> {
         .collect()
 }
 
-/// What was loaded, and what runs it.
-pub struct Loaded {
-    /// Runs the components.
-    pub runtime: Arc<Runtime>,
-    /// The plugins, and what was refused.
-    pub plugins: LoadedPlugins,
-    /// What stands around them, and around those that are loaded later.
-    pub filters: Arc<Filters>,
-}
-
 /// A runtime with the configuration's limits, which compiles in child processes. `observer`
 /// is told of limits that plugins reach.
 pub fn runtime(config: &Config, observer: Arc<dyn LimitObserver>) -> Result<Arc<Runtime>> {
@@ -66,23 +57,22 @@ pub fn runtime(config: &Config, observer: Arc<dyn LimitObserver>) -> Result<Arc<
     cofferdam_capabilities::runtime(&options).context("the plugin runtime cannot start")
 }
 
-/// Loads the plugins with these grants; `observer` is told of limits that they reach. What
-/// was refused is in the result.
-pub fn load_granted(
+/// Loads the plugins of the plugin folders, with the grants and policies of the
+/// configuration; `observer` is told of limits that they reach. What was refused is in the
+/// result.
+pub fn load(
     global: &Global,
     config: &Config,
-    granted: &Granted,
+    watch: Arc<CallWatch>,
     observer: Arc<dyn LimitObserver>,
-) -> Result<Loaded> {
+) -> Result<Live> {
+    let granted = grants::interfaces(config);
     let folder = PluginFolder::scan(&plugin_folders(global, config));
     let runtime = runtime(config, observer)?;
     let plugins =
-        load_plugins(&runtime, folder, granted).context("the plugins cannot be put in order")?;
+        load_plugins(&runtime, folder, &granted).context("the plugins cannot be put in order")?;
     let filters = configured(config)?;
-    let plugins = filtered(plugins, &filters)?;
-    Ok(Loaded {
-        runtime,
-        plugins,
-        filters,
-    })
+    tell(&filters, &plugins.code);
+    Live::new(runtime, plugins, granted, filters, watch)
+        .context("the filters in the configuration cannot be used")
 }

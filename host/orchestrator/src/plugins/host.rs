@@ -114,6 +114,10 @@ pub trait PluginHost: Send + Sync {
     /// They cannot be put in order or loaded; then everything is as it was.
     fn publish(&self, active: &[Candidate]) -> Result<(), Refusal>;
 
+    /// Tells what an installed version is granted, whether or not it is active: runs that
+    /// pin it go on with it.
+    fn set_grants(&self, digest: &str, grants: &PluginGrants);
+
     /// Lets go of what is kept loaded of a version that is not active any more. Runs that
     /// pin it have it loaded again when they need it.
     fn retire(&self, digest: &str);

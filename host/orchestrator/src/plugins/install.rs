@@ -1,6 +1,6 @@
 //! Installing: what a file is, what it wants, who granted it that; then it is written down.
 
-use super::effective::{Claim, Settled, effective, lines, scopes};
+use super::effective::{Claim, Settled, lines, scopes};
 use super::{Approval, Asks, Inspected, PluginRegistry, PluginsError, Proposal, Version};
 use crate::identity::{Actor, EVERY_PROJECT};
 use cofferdam_contract::grants::{self, Want};
@@ -162,8 +162,7 @@ impl PluginRegistry {
             });
         }
         let configured = self.plugins().grants.get(&manifest.id);
-        effective(configured, &approved).map_err(unusable)?;
-        let granted = scopes(&manifest.id, configured, &approved).map_err(unusable)?;
+        scopes(&manifest.id, configured, &approved).map_err(unusable)?;
         self.engine
             .components
             .keep_bytes(&inspected.digest, component)
@@ -186,7 +185,9 @@ impl PluginRegistry {
             json!({ "digest": new.digest, "grants": new.grants }),
         );
         let (version, events) = self.engine.store.install_plugin(&new, &audit)?;
-        self.plugins().set_scopes(&version.digest, granted);
+        self.plugins()
+            .set_grants(&version.id, &version.digest, &version.grants)
+            .map_err(unusable)?;
         self.engine.publisher.events_written();
         let republish = !events.is_empty() && version.active_since.is_some();
         Ok((version, republish))

@@ -3,12 +3,54 @@
 use super::effective::{effective, scopes};
 use super::host::{Candidate, PluginHost, PluginOptions};
 use super::{CallWatch, CrashPolicy, PluginsError};
+use crate::paths::StatePaths;
 use crate::runs::component::ComponentStore;
 use crate::tool::{Granted, Grants, PluginGrants};
 use cofferdam_store::{PinnedPlugin, PluginVersion, Store};
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::watch;
+
+/// The active versions of a state folder, for a command that does not need its host. There
+/// are none where no host was ever started. `grants` are `[plugins.ID.grants]`. Blocks.
+///
+/// # Errors
+/// The state cannot be read, or a version cannot be used.
+pub fn active_candidates(
+    paths: &StatePaths,
+    grants: &BTreeMap<String, PluginGrants>,
+) -> Result<Vec<Candidate>, String> {
+    if !paths.database().exists() {
+        return Ok(Vec::new());
+    }
+    let store = Store::open(paths.database()).map_err(|error| error.to_string())?;
+    let components = ComponentStore::new(paths.components());
+    let active = store.active_plugins().map_err(|error| error.to_string())?;
+    active
+        .iter()
+        .map(|version| candidate(&components, version, grants.get(&version.id)))
+        .collect()
+}
+
+/// What is to be loaded of an installed version. The component's content is looked at once
+/// in a process.
+fn candidate(
+    components: &ComponentStore,
+    version: &PluginVersion,
+    configured: Option<&PluginGrants>,
+) -> Result<Candidate, String> {
+    let file = components
+        .file(&version.id, &version.version, &version.digest)
+        .map_err(|error| error.to_string())?;
+    Ok(Candidate {
+        id: version.id.clone(),
+        version: version.version.clone(),
+        digest: version.digest.clone(),
+        file,
+        grants: effective(configured, &version.grants)?,
+    })
+}
 
 /// What is known of the installed plugins of a host.
 pub(crate) struct Installations {
@@ -68,10 +110,24 @@ impl Installations {
         }
     }
 
-    /// Remembers how far an installed version's grants reach.
-    pub(super) fn set_scopes(&self, digest: &str, granted: Granted) {
+    /// Remembers what an installed version is granted, and how far that reaches.
+    ///
+    /// # Errors
+    /// Why the grants cannot be used.
+    pub(super) fn set_grants(
+        &self,
+        plugin: &str,
+        digest: &str,
+        approved: &Map<String, Value>,
+    ) -> Result<(), String> {
+        let configured = self.grants.get(plugin);
+        let granted = scopes(plugin, configured, approved)?;
+        if let Some(host) = &self.host {
+            host.set_grants(digest, &effective(configured, approved)?);
+        }
         let mut scopes = self.scopes.write().unwrap_or_else(PoisonError::into_inner);
         scopes.insert(digest.to_owned(), Arc::new(granted));
+        Ok(())
     }
 
     /// Forgets a version that was removed.
@@ -95,23 +151,13 @@ impl Installations {
         };
     }
 
-    /// What is to be loaded of an installed version. The component's content is looked at
-    /// once in a process.
+    /// What is to be loaded of an installed version.
     pub(super) fn candidate(
         &self,
         components: &ComponentStore,
         version: &PluginVersion,
     ) -> Result<Candidate, String> {
-        let file = components
-            .file(&version.id, &version.version, &version.digest)
-            .map_err(|error| error.to_string())?;
-        Ok(Candidate {
-            id: version.id.clone(),
-            version: version.version.clone(),
-            digest: version.digest.clone(),
-            file,
-            grants: effective(self.grants.get(&version.id), &version.grants)?,
-        })
+        candidate(components, version, self.grants.get(&version.id))
     }
 
     /// Puts back what an earlier host left: ends what it was killed at, takes over crashes
@@ -131,12 +177,8 @@ impl Installations {
             return Ok(());
         };
         for version in store.plugin_versions(None)? {
-            match scopes(
-                &version.id,
-                self.grants.get(&version.id),
-                &version.grants,
-            ) {
-                Ok(granted) => self.set_scopes(&version.digest, granted),
+            match self.set_grants(&version.id, &version.digest, &version.grants) {
+                Ok(()) => {}
                 Err(reason) => {
                     tracing::warn!(plugin = version.id, version = version.version, %reason, "the grants of an installed plugin cannot be used");
                 }

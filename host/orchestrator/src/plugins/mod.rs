@@ -47,6 +47,7 @@ pub use error::{Asks, PluginsError};
 pub use host::{Candidate, Inspected, PluginHost, PluginOptions, Prepared, Ready, Refusal};
 pub(crate) use crash::{attend, parked_for};
 pub(crate) use installations::Installations;
+pub use installations::active_candidates;
 pub use policy::{CrashAction, CrashPolicy};
 pub use selftest::self_test;
 pub use view::{Approval, CrashState, Installed, Proposal, Version};

@@ -14,7 +14,7 @@ use crate::client::problem::ClientError;
 use crate::client::session::{Engine, Session};
 use crate::client::{Ask, path};
 use crate::config::Config;
-use crate::host::{self, migrations::FolderPlugins};
+use crate::host;
 use anyhow::{Result, bail};
 use arguments::{Arguments, LABEL};
 use cofferdam_orchestrator::migration::Plan;
@@ -34,9 +34,7 @@ pub async fn run(command: &Migrate, global: &Global, config: &Config) -> Result<
     let given = Config::default().settings(&command.set)?;
     if let Some(file) = &command.plan {
         super::local_only(global, "migrate --plan")?;
-        let granted = host::grants::interfaces(config);
-        let loaded = host::load_granted(global, config, &granted, Arc::new(()))?;
-        let plugins = FolderPlugins::new(&loaded, config)?;
+        let plugins = host::serving(global, config)?;
         return planning::run(command, file, &plugins, given, global.output).await;
     }
     // The host may be another command's process, which ends when that command is done; the

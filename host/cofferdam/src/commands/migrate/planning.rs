@@ -2,7 +2,7 @@
 
 use super::show;
 use crate::cli::{Migrate, Output};
-use crate::host::migrations::FolderPlugins;
+use crate::host::migrations::ServingPlugins;
 use crate::progress::{Watcher, cancel_on_interrupt};
 use crate::render::{json, sayln};
 use anyhow::{Context, Result, bail};
@@ -19,7 +19,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub async fn run(
     command: &Migrate,
     file: &Path,
-    plugins: &FolderPlugins,
+    plugins: &ServingPlugins,
     given: GivenSettings,
     output: Output,
 ) -> Result<ExitCode> {
@@ -53,7 +53,7 @@ fn check_target(file: &Path) -> Result<()> {
 
 fn request(
     command: &Migrate,
-    plugins: &FolderPlugins,
+    plugins: &ServingPlugins,
     given: GivenSettings,
     watcher: &Arc<Watcher>,
 ) -> Result<Request> {
@@ -84,7 +84,7 @@ fn request(
                 .unwrap_or_else(|| "virtio-blk".to_owned()),
             nic_model: "virtio-net".to_owned(),
         },
-        plugins: set.clone(),
+        plugins: set,
         settings,
         time: Timestamp {
             seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),

@@ -10,6 +10,7 @@ use crate::migration::report::write_whole;
 use crate::migration::request::GivenSettings;
 use cofferdam_contract::kinds::{Kind, PluginSet};
 use cofferdam_contract::types::{Error, ErrorCode};
+use cofferdam_store::NewPin;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -27,6 +28,18 @@ pub struct Pin {
     pub kind: Kind,
     /// Sha256 of its component, lower-case hexadecimal.
     pub digest: String,
+}
+
+impl Pin {
+    /// The pin as the host keeps it: its component is in the component store.
+    fn kept(&self) -> NewPin {
+        NewPin {
+            id: self.id.clone(),
+            version: self.version.clone(),
+            digest: self.digest.clone(),
+            path: format!("{}.wasm", self.digest),
+        }
+    }
 }
 
 /// What is fixed.
@@ -57,15 +70,22 @@ fn failed(what: &str, path: &Path) -> impl Fn(std::io::Error) -> Error {
 impl Migrations {
     /// The run's pins, made if this is the first that asks. `more` are the run's settings.
     pub(super) async fn pin(&self, run: &str, more: &GivenSettings) -> Result<Pins, Error> {
-        if let Some(pins) = self.pinned(run)? {
-            return Ok(pins);
-        }
+        let known = self.pinned(run)?;
         let plugins = Arc::clone(&self.plugins);
         let (components, folder) = (self.paths.components(), self.folder(run));
-        let more = more.clone();
-        tokio::task::spawn_blocking(move || make(plugins.as_ref(), &components, &folder, more))
-            .await
-            .map_err(|error| Error::new(ErrorCode::Other, error.to_string()))?
+        let (reach, run, more) = (Arc::clone(&self.reach), run.to_owned(), more.clone());
+        tokio::task::spawn_blocking(move || {
+            let pins = match known {
+                Some(pins) => pins,
+                None => make(plugins.as_ref(), &components, &folder, more)?,
+            };
+            // As the host knows them nobody removes them from under the run.
+            let pinned: Vec<NewPin> = pins.plugins.iter().map(Pin::kept).collect();
+            reach.pinned(&run, &pinned)?;
+            Ok(pins)
+        })
+        .await
+        .map_err(|error| Error::new(ErrorCode::Other, error.to_string()))?
     }
 
     /// The run's pins, if it has any.

@@ -6,12 +6,19 @@
 
 use crate::runs::artifact::store_error;
 use cofferdam_contract::types::{Error, ErrorCode};
-use cofferdam_store::{AuditFilter, PageRequest, Store};
+use cofferdam_store::{AuditFilter, NewPin, PageRequest, Store};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// Says below which folders a run may name files.
+/// What the host knows of a migration's run: below which folders it may name files, and
+/// which plugins it pins.
 pub trait Reach: Send + Sync {
+    /// Writes down that a run pins these plugins, beside those of its workflow.
+    ///
+    /// # Errors
+    /// They cannot be written down.
+    fn pinned(&self, run: &str, pins: &[NewPin]) -> Result<(), Error>;
+
     /// The folders; none for a run that may name any file.
     ///
     /// # Errors
@@ -45,6 +52,15 @@ impl RunReach {
 }
 
 impl Reach for RunReach {
+    fn pinned(&self, run: &str, pins: &[NewPin]) -> Result<(), Error> {
+        match self.store.get() {
+            Some(store) => store
+                .pin_plugins(run, pins)
+                .map_err(|error| store_error(&error)),
+            None => Ok(()),
+        }
+    }
+
     fn roots(&self, run: &str) -> Result<Option<Vec<PathBuf>>, Error> {
         let filter = AuditFilter {
             action: Some("run.start".to_owned()),

@@ -257,7 +257,7 @@ impl Caller {
     /// What follows from an error: the plugin may be in quarantine now, or its crash may be
     /// one that the operator wants tried again.
     async fn failed(&self, error: &CallError, problem: Problem) -> Ended {
-        if let Some(quarantine) = self.quarantine(is_crash(error)).await {
+        if let Some(quarantine) = self.quarantine(error).await {
             let parked = parked_for(&quarantine);
             return Ended::Parked(Problem {
                 message: format!("{}; {}", problem.message, parked.message),
@@ -273,11 +273,13 @@ impl Caller {
     /// The quarantine that an attempt which failed has to wait for: of its own plugin, where
     /// that crashed or was refused, or for a native step of any that the run pins, since
     /// it calls them.
-    async fn quarantine(&self, crashed: bool) -> Option<Quarantine> {
+    async fn quarantine(&self, error: &CallError) -> Option<Quarantine> {
         let watch = &self.engine.plugins.watch;
         if !self.plugin.digest.starts_with(NATIVE) {
-            let quarantine = watch.quarantine(&self.plugin.digest);
-            return quarantine.filter(|_| crashed);
+            let concerned = is_crash(error) || error.code() == ErrorCode::Unavailable;
+            return watch
+                .quarantine(&self.plugin.digest)
+                .filter(|_| concerned);
         }
         if !watch.has_quarantines() {
             return None;
