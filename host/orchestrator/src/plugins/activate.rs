@@ -152,7 +152,10 @@ impl PluginRegistry {
         if installed.is_empty() {
             return Err(super::list::not_installed(plugin));
         }
-        if installed.iter().all(|version| version.active_since.is_none()) {
+        if installed
+            .iter()
+            .all(|version| version.active_since.is_none())
+        {
             return Err(nothing("none is active"));
         }
         let mut history = store.activations(plugin, &page)?.items;
@@ -228,10 +231,7 @@ impl PluginRegistry {
             if change.is_some_and(|(plugin, _)| plugin == version.id) {
                 continue;
             }
-            match self
-                .plugins()
-                .candidate(&self.engine.components, &version)
-            {
+            match self.plugins().candidate(&self.engine.components, &version) {
                 Ok(candidate) => candidates.push(candidate),
                 // It does not serve now either.
                 Err(reason) => self.plugins().set_problem(&version.id, Some(reason)),
@@ -495,7 +495,10 @@ impl Work {
 /// The grants as if the proposals for what is missing were granted.
 fn supposed(granted: &PluginGrants, missing: &Difference) -> Result<PluginGrants, String> {
     let mut approved = Map::new();
-    let added = missing.added.iter().map(|want| (&want.interface, &want.grant));
+    let added = missing
+        .added
+        .iter()
+        .map(|want| (&want.interface, &want.grant));
     let widened = missing.widened.iter().map(|w| (&w.interface, &w.after));
     for (interface, grant) in added.chain(widened) {
         let key = grants::key(interface).to_owned();

@@ -91,7 +91,10 @@ impl PluginRegistry {
         }
         let actor = Actor::local(HOST);
         let begun = match self.before(plugin) {
-            Ok(before) => self.start(&actor, plugin, Some(before), Cause::Crashes).await,
+            Ok(before) => {
+                self.start(&actor, plugin, Some(before), Cause::Crashes)
+                    .await
+            }
             Err(error) => Err(error),
         };
         match begun {
@@ -194,12 +197,10 @@ impl Engine {
             return;
         }
         let (engine, digest) = (Arc::clone(self), digest.to_owned());
-        tokio::task::spawn_blocking(move || {
-            match engine.store.release_plugin(&digest, None) {
-                Ok((runs, _)) => PluginRegistry::new(Arc::clone(&engine)).go_on(&runs),
-                Err(error) => {
-                    tracing::error!(digest, %error, "parked steps cannot be let go on");
-                }
+        tokio::task::spawn_blocking(move || match engine.store.release_plugin(&digest, None) {
+            Ok((runs, _)) => PluginRegistry::new(Arc::clone(&engine)).go_on(&runs),
+            Err(error) => {
+                tracing::error!(digest, %error, "parked steps cannot be let go on");
             }
         });
     }

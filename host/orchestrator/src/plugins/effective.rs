@@ -132,7 +132,10 @@ impl Claim<'_> {
 
 /// The lines of `cofferdam.toml` that grant what is missing as the plugin proposes.
 pub(super) fn lines(plugin: &str, missing: &Difference) -> String {
-    let added = missing.added.iter().map(|want| (&want.interface, &want.grant));
+    let added = missing
+        .added
+        .iter()
+        .map(|want| (&want.interface, &want.grant));
     let widened = missing
         .widened
         .iter()
@@ -189,7 +192,13 @@ mod tests {
         let cases: [Case; 9] = [
             (&[], None, None, Approval::Nothing, Ok(json!({}))),
             (&wants_a, None, None, Approval::Nothing, Err((1, 0))),
-            (&wants_a, Some(&configured), None, Approval::Nothing, Ok(json!({}))),
+            (
+                &wants_a,
+                Some(&configured),
+                None,
+                Approval::Nothing,
+                Ok(json!({})),
+            ),
             (
                 &wants_a,
                 None,

@@ -30,9 +30,7 @@ pub enum PluginsError {
         asks: Box<Asks>,
     },
     /// There is no version to go back to.
-    #[error(
-        "there is no version of {plugin} to go back to: {reason}; activate one by its number"
-    )]
+    #[error("there is no version of {plugin} to go back to: {reason}; activate one by its number")]
     NothingBefore {
         /// The plugin's id.
         plugin: String,

@@ -46,10 +46,7 @@ impl PluginRegistry {
                 active,
             } = looked;
             let before: &[Want] = active.as_ref().map_or(&[], |(_, wants)| wants);
-            let known = registry
-                .engine
-                .store
-                .plugin_of_digest(&inspected.digest)?;
+            let known = registry.engine.store.plugin_of_digest(&inspected.digest)?;
             Ok(Proposal {
                 difference: grants::difference(before, &wants),
                 lines: lines(&inspected.manifest.id, &settled.missing),

@@ -22,7 +22,9 @@ impl PluginRegistry {
     /// [`PluginsError::Store`] with `not-found`.
     pub fn get(&self, plugin: &str) -> Result<Installed, PluginsError> {
         let versions = self.engine.store.plugin_versions(Some(plugin))?;
-        self.gather(versions)?.pop().ok_or_else(|| not_installed(plugin))
+        self.gather(versions)?
+            .pop()
+            .ok_or_else(|| not_installed(plugin))
     }
 
     /// One installed version.

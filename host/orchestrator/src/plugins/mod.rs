@@ -43,9 +43,9 @@ pub use cofferdam_store::{
     Activation, ActivationOutcome, Cause, Crash, PluginVersion, Quarantine, Stage, VersionName,
     journal_of,
 };
+pub(crate) use crash::{attend, parked_for};
 pub use error::{Asks, PluginsError};
 pub use host::{Candidate, Inspected, PluginHost, PluginOptions, Prepared, Ready, Refusal};
-pub(crate) use crash::{attend, parked_for};
 pub(crate) use installations::Installations;
 pub use installations::active_candidates;
 pub use policy::{CrashAction, CrashPolicy};

@@ -86,10 +86,7 @@ impl CrashPolicy {
 
     /// After how many crashes within which time a version is not called any more.
     pub(crate) fn threshold(&self) -> Option<(usize, Duration)> {
-        let counts = matches!(
-            self.policy,
-            CrashAction::Quarantine | CrashAction::RollBack
-        );
+        let counts = matches!(self.policy, CrashAction::Quarantine | CrashAction::RollBack);
         let crashes = usize::try_from(self.crashes).unwrap_or(usize::MAX);
         counts.then_some((crashes, self.within.0))
     }

@@ -51,12 +51,7 @@ impl PluginRegistry {
     }
 
     /// The refusal that removing would end with, before anything is changed.
-    fn refuse_pinned(
-        &self,
-        plugin: &str,
-        version: &str,
-        digest: &str,
-    ) -> Result<(), PluginsError> {
+    fn refuse_pinned(&self, plugin: &str, version: &str, digest: &str) -> Result<(), PluginsError> {
         match self.engine.store.runs_pinning(digest)?.first() {
             None => Ok(()),
             Some(run) => Err(PluginsError::Store(StoreError::Conflict {

@@ -224,7 +224,13 @@ fn end(tx: &Tx<'_>, found: &Activation, failure: Option<&str>) -> Within<Vec<Eve
     let Some(reason) = failure else {
         return tell_stage(tx, found, found.stage, "passed", json!({}));
     };
-    let mut events = tell_stage(tx, found, found.stage, "failed", json!({ "reason": reason }))?;
+    let mut events = tell_stage(
+        tx,
+        found,
+        found.stage,
+        "failed",
+        json!({ "reason": reason }),
+    )?;
     let mut data = named(found);
     if let Value::Object(data) = &mut data {
         data.insert("stage".to_owned(), json!(found.stage));

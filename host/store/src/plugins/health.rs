@@ -7,9 +7,7 @@ use super::tell;
 use crate::event_kind;
 use crate::runs::release_steps;
 use crate::sql::{all, change};
-use crate::{
-    Crash, Durability, Event, NewAudit, Quarantine, Store, StoreError, Time, audit,
-};
+use crate::{Crash, Durability, Event, NewAudit, Quarantine, Store, StoreError, Time, audit};
 
 /// How many crashes of a version are kept.
 const KEPT: i64 = 100;

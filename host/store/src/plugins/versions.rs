@@ -153,13 +153,13 @@ impl Store {
     ) -> Result<(bool, Vec<Event>), StoreError> {
         self.write(Durability::Power, |tx| {
             let found = wanted(tx, plugin, number)?;
-            let refuse = |why: String| {
-                StoreError::conflict("plugin", format!("{plugin}@{number}"), why)
-            };
+            let refuse =
+                |why: String| StoreError::conflict("plugin", format!("{plugin}@{number}"), why);
             if found.active_since.is_some() {
-                return Err(
-                    refuse("it is the active version; activate another one first".to_owned()).into(),
-                );
+                return Err(refuse(
+                    "it is the active version; activate another one first".to_owned(),
+                )
+                .into());
             }
             let runs = pinning(tx, &found.digest)?;
             if let Some(run) = runs.first() {
@@ -236,11 +236,7 @@ fn named(connection: &Connection, plugin: &str, number: &str) -> Within<Option<P
 }
 
 /// One installed version, which has to be there.
-pub(super) fn wanted(
-    connection: &Connection,
-    plugin: &str,
-    number: &str,
-) -> Within<PluginVersion> {
+pub(super) fn wanted(connection: &Connection, plugin: &str, number: &str) -> Within<PluginVersion> {
     Ok(named(connection, plugin, number)?
         .ok_or_else(|| StoreError::not_found("plugin", format!("{plugin}@{number}")))?)
 }

@@ -259,7 +259,13 @@ impl Edits for Nothing {
     async fn set_owner(&self, path: &str, _: u32, _: u32, _: &str) -> Result<(), Error> {
         missing(path)
     }
-    async fn set_xattr(&self, path: &str, _: &str, _: Option<Vec<u8>>, _: &str) -> Result<(), Error> {
+    async fn set_xattr(
+        &self,
+        path: &str,
+        _: &str,
+        _: Option<Vec<u8>>,
+        _: &str,
+    ) -> Result<(), Error> {
         missing(path)
     }
     fn note(&self, _: Severity, _: &str) -> Result<(), Error> {

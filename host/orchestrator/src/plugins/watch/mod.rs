@@ -173,7 +173,10 @@ impl CallWatch {
     /// How many calls of a version are going on.
     pub fn going_on(&self, digest: &str) -> u64 {
         let state = self.locked();
-        state.versions.get(digest).map_or(0, |health| health.going_on)
+        state
+            .versions
+            .get(digest)
+            .map_or(0, |health| health.going_on)
     }
 
     /// Returns when no call of a version is going on.
@@ -187,13 +190,6 @@ impl CallWatch {
             }
             ended.await;
         }
-    }
-
-    /// Puts a version into quarantine.
-    pub(super) fn confine(&self, quarantine: Quarantine) {
-        let mut state = self.locked();
-        let health = state.versions.entry(quarantine.digest.clone()).or_default();
-        health.quarantine.get_or_insert(quarantine);
     }
 
     /// Lets a version be called again, and forgets its crashes.
@@ -316,7 +312,6 @@ fn refused(quarantine: &Quarantine, call: &str) -> CallError {
             plugin: quarantine.plugin.clone(),
             call: call.to_owned(),
         },
-        error: Error::new(ErrorCode::Unavailable, message(quarantine))
-            .with_hint(hint(quarantine)),
+        error: Error::new(ErrorCode::Unavailable, message(quarantine)).with_hint(hint(quarantine)),
     }
 }

@@ -277,9 +277,7 @@ impl Caller {
         let watch = &self.engine.plugins.watch;
         if !self.plugin.digest.starts_with(NATIVE) {
             let concerned = is_crash(error) || error.code() == ErrorCode::Unavailable;
-            return watch
-                .quarantine(&self.plugin.digest)
-                .filter(|_| concerned);
+            return watch.quarantine(&self.plugin.digest).filter(|_| concerned);
         }
         if !watch.has_quarantines() {
             return None;

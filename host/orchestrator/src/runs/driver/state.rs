@@ -282,9 +282,7 @@ impl RunMemory {
             Ended::Failed(error) | Ended::Crashed(error, _) if active => {
                 Some(end(AttemptOutcome::Failed { error }))
             }
-            Ended::Failed(error) | Ended::Crashed(error, _) => {
-                Some(Change::Fail { step, error })
-            }
+            Ended::Failed(error) | Ended::Crashed(error, _) => Some(Change::Fail { step, error }),
             Ended::Parked(error) if active => Some(end(AttemptOutcome::NeedsAttention { error })),
             Ended::Parked(error) => Some(Change::Park { step, error }),
             Ended::Executed(_) | Ended::Compensated | Ended::Stopped => None,
