@@ -348,12 +348,12 @@ fn a_release_lets_go_on_what_waits_for_it_and_nothing_else() {
     drop(store);
     let store = Store::open(folder.path().join("cofferdam.db")).unwrap();
     assert_eq!(store.quarantines().unwrap(), [quarantine]);
-    assert_eq!(store.runs_waiting_for("d").unwrap(), [waiting.clone()]);
+    assert_eq!(store.runs_waiting_for("d").unwrap(), [waiting.as_str()]);
 
     let (runs, events) = store
         .release_plugin("d", Some(&audit("plugin.release")))
         .unwrap();
-    assert_eq!(runs, [waiting.clone()]);
+    assert_eq!(runs, [waiting.as_str()]);
     assert_eq!(events[0].kind, event_kind::PLUGIN_RELEASED);
     assert!(
         events

@@ -332,3 +332,6 @@ fn watched_set(watch: &Arc<CallWatch>, set: PluginSet) -> PluginSet {
         sessions,
     }
 }
+
+#[cfg(test)]
+mod tests;
