@@ -295,12 +295,17 @@ impl Around {
     }
 
     fn step(&self, step: Arc<dyn WorkflowStep>) -> Result<Arc<dyn WorkflowStep>, Refusal> {
-        let step = self.filters.wrap_step(step).map_err(|error| misfit(&error))?;
+        let step = self
+            .filters
+            .wrap_step(step)
+            .map_err(|error| misfit(&error))?;
         Ok(self.watch.step(step))
     }
 
     fn steps(&self, steps: Steps) -> Result<Steps, Refusal> {
-        let around = steps.into_iter().map(|(id, step)| Ok((id, self.step(step)?)));
+        let around = steps
+            .into_iter()
+            .map(|(id, step)| Ok((id, self.step(step)?)));
         around.collect()
     }
 }

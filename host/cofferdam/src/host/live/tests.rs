@@ -7,7 +7,6 @@ use crate::config::Config;
 use crate::host;
 use crate::host::embedded::{Embedded, Opening};
 use crate::host::migrations::ServingPlugins;
-use cofferdam_contract::kinds::Plugin;
 use cofferdam_contract::manifest::Manifest;
 use cofferdam_orchestrator::migration::steps::MigrationPlugins;
 use cofferdam_orchestrator::plugins::{
