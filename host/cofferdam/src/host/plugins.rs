@@ -47,8 +47,14 @@ pub fn plugin_folders(global: &Global, config: &Config) -> Vec<PathBuf> {
 /// A runtime with the configuration's limits, which compiles in child processes. `observer`
 /// is told of limits that plugins reach.
 pub fn runtime(config: &Config, observer: Arc<dyn LimitObserver>) -> Result<Arc<Runtime>> {
+    // The program of unit tests has no command that compiles.
+    let compiler = if cfg!(test) {
+        Compiler::InThisProcess
+    } else {
+        Compiler::this_program()
+    };
     let options = Options {
-        compiler: Compiler::this_program(),
+        compiler,
         host_limits: HostLimits::DEFAULT.overridden(&config.limits),
         limits: config.plugin_limits(),
         observer,

@@ -24,7 +24,6 @@ use follow::Following;
 use serde_json::json;
 use std::cell::RefCell;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// Plans, shows, asks, applies.
 pub async fn run(command: &Migrate, global: &Global, config: &Config) -> Result<ExitCode> {

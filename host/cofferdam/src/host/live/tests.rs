@@ -288,7 +288,7 @@ async fn a_migration_keeps_what_it_pinned() {
     };
     let config = Config::default();
     let watch = CallWatch::new(config.crash_policies());
-    let live = Arc::new(host::load(&global, &config, watch).unwrap());
+    let live = Arc::new(host::load(&global, &config, watch, Arc::new(())).unwrap());
     let plugins = ServingPlugins::new(Arc::clone(&live), &config).unwrap();
     let serving = |live: &Live| {
         let snapshot: Arc<Snapshot> = live.now();

@@ -85,7 +85,15 @@ pub fn is_crash(error: &CallError) -> bool {
         CallError::Trapped { .. } | CallError::Nonsense { .. } => true,
         CallError::Limit { limit, .. } => matches!(
             limit,
-            Limit::Memory | Limit::Cpu | Limit::WallClock | Limit::Stack | Limit::HostCallBytes
+            Limit::Memory
+                | Limit::TableElements
+                | Limit::Instances
+                | Limit::Cpu
+                | Limit::WallClock
+                | Limit::Stack
+                | Limit::HostCallBytes
+                | Limit::OpenHandles
+                | Limit::Egress
         ),
         CallError::Returned { .. } | CallError::Cancelled { .. } | CallError::Host { .. } => false,
     }
