@@ -4,8 +4,8 @@ use super::catalogue::{Plugins, in_force};
 use super::live::refusal;
 use async_trait::async_trait;
 use cofferdam_contract::types::ErrorCode;
+use cofferdam_orchestrator::grants::PluginGrants;
 use cofferdam_orchestrator::plugins::{Candidate, Inspected, PluginHost, Prepared, Refusal};
-use cofferdam_orchestrator::tool::PluginGrants;
 use cofferdam_runtime::{Inspection, inspect};
 use std::sync::Arc;
 

@@ -21,7 +21,11 @@ const METADATA: [IpAddr; 5] = [
 const SPECIAL_V4: [(Ipv4Addr, u8, &str); 15] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8, "an unspecified address"),
     (Ipv4Addr::new(10, 0, 0, 0), 8, "a private address"),
-    (Ipv4Addr::new(100, 64, 0, 0), 10, "a carrier's private address"),
+    (
+        Ipv4Addr::new(100, 64, 0, 0),
+        10,
+        "a carrier's private address",
+    ),
     (Ipv4Addr::new(127, 0, 0, 0), 8, "a loopback address"),
     (Ipv4Addr::new(169, 254, 0, 0), 16, "a link-local address"),
     (Ipv4Addr::new(172, 16, 0, 0), 12, "a private address"),
@@ -30,7 +34,11 @@ const SPECIAL_V4: [(Ipv4Addr, u8, &str); 15] = [
     (Ipv4Addr::new(192, 88, 99, 0), 24, "a tunnel's address"),
     (Ipv4Addr::new(192, 168, 0, 0), 16, "a private address"),
     (Ipv4Addr::new(198, 18, 0, 0), 15, "a benchmarking address"),
-    (Ipv4Addr::new(198, 51, 100, 0), 24, "a documentation address"),
+    (
+        Ipv4Addr::new(198, 51, 100, 0),
+        24,
+        "a documentation address",
+    ),
     (Ipv4Addr::new(203, 0, 113, 0), 24, "a documentation address"),
     (Ipv4Addr::new(224, 0, 0, 0), 4, "a multicast address"),
     (Ipv4Addr::new(240, 0, 0, 0), 4, "a reserved address"),
@@ -255,8 +263,17 @@ mod tests {
             assert_eq!(parsed.names(address(text)), expected, "{network} {text}");
         }
         for text in [
-            "", "10", "10.0.0", "010.0.0.1", "10.0.0.0/33", "::/129", "10.0.0.0/-1", "0x7f.0.0.1",
-            "localhost", "[::1]", "::1%eth0",
+            "",
+            "10",
+            "10.0.0",
+            "010.0.0.1",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0/-1",
+            "0x7f.0.0.1",
+            "localhost",
+            "[::1]",
+            "::1%eth0",
         ] {
             assert_eq!(Network::parse(text), None, "{text}");
         }
@@ -272,7 +289,10 @@ mod tests {
             ("169.254.0.0/16", "169.254.169.254", false),
             ("::/0", "::1", true),
         ] {
-            let (a, b) = (Network::parse(outer).unwrap(), Network::parse(inner).unwrap());
+            let (a, b) = (
+                Network::parse(outer).unwrap(),
+                Network::parse(inner).unwrap(),
+            );
             assert_eq!(a.covers(&b), expected, "{outer} {inner}");
         }
     }

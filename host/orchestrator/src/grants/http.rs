@@ -279,7 +279,10 @@ impl HttpScope {
                 self.whose
             ),
         )
-        .with_hint(format!("if it is to have them, widen `{key}` of {}", self.place))
+        .with_hint(format!(
+            "if it is to have them, widen `{key}` of {}",
+            self.place
+        ))
     }
 }
 
@@ -348,7 +351,8 @@ impl Outbound for HttpScope {
             return Ok(());
         };
         let own = Host::Address(effective(address));
-        let is_named_as_host = Host::parse(host).as_ref() == Some(&own) && self.hosts.contains(&own);
+        let is_named_as_host =
+            Host::parse(host).as_ref() == Some(&own) && self.hosts.contains(&own);
         if is_named_as_host || self.addresses.iter().any(|own| own.names(address)) {
             return Ok(());
         }

@@ -78,7 +78,8 @@ impl StepGrants {
     /// The first flaw, and what to write.
     pub fn check(&self) -> Result<(), String> {
         for (name, tool) in &self.tool {
-            tool.patterns().map_err(|flaw| format!("`tool.{name}`: {flaw}"))?;
+            tool.patterns()
+                .map_err(|flaw| format!("`tool.{name}`: {flaw}"))?;
         }
         self.scope("").map(|_| ())
     }

@@ -124,7 +124,10 @@ fn a_step_without_trust_gets_what_it_names_of_what_was_granted() {
     let nothing = narrowed("").unwrap();
     assert_eq!(nothing.tool("sh").unwrap_err().code, ErrorCode::Denied);
     let error = nothing.secret("db-main").unwrap_err();
-    assert!(error.message.contains("the step build has `trust: none`"), "{error:?}");
+    assert!(
+        error.message.contains("the step build has `trust: none`"),
+        "{error:?}"
+    );
     assert!(error.hint.unwrap().contains("`grants.secrets`"));
     let request = OutboundRequest {
         method: "GET".to_owned(),
@@ -135,7 +138,10 @@ fn a_step_without_trust_gets_what_it_names_of_what_was_granted() {
     };
     assert_eq!(granted.request(&request), Ok(()));
     let error = nothing.request(&request).unwrap_err();
-    assert!(error.message.contains("do not name HTTP requests"), "{error:?}");
+    assert!(
+        error.message.contains("do not name HTTP requests"),
+        "{error:?}"
+    );
 
     let some = narrowed(
         "[tool.sh]\narguments = ['-c', 'a.*']\ntimeout = '10s'\nnetwork = false
@@ -150,14 +156,28 @@ fn a_step_without_trust_gets_what_it_names_of_what_was_granted() {
     assert_eq!(tool.grant.timeout.0, Duration::from_secs(10));
     assert!(!tool.grant.network);
     assert!(some.tool("ls").unwrap_err().message.contains("`ls`"));
-    for (name, allowed) in [("db-main", true), ("db-xy", true), ("db-y", false), ("x", false)] {
+    for (name, allowed) in [
+        ("db-main", true),
+        ("db-xy", true),
+        ("db-y", false),
+        ("x", false),
+    ] {
         assert_eq!(some.secret(name).is_ok(), allowed, "{name}");
     }
     let error = some.request(&request).unwrap_err();
-    assert!(error.message.contains("the step build was not granted"), "{error:?}");
-    let other = OutboundRequest { host: "b.example.org".to_owned(), ..request };
+    assert!(
+        error.message.contains("the step build was not granted"),
+        "{error:?}"
+    );
+    let other = OutboundRequest {
+        host: "b.example.org".to_owned(),
+        ..request
+    };
     assert_eq!(some.request(&other), Ok(()));
-    assert!(some.address("b.example.org", "127.0.0.1".parse().unwrap()).is_err());
+    assert!(
+        some.address("b.example.org", "127.0.0.1".parse().unwrap())
+            .is_err()
+    );
 }
 
 #[test]
@@ -169,13 +189,19 @@ fn a_step_cannot_name_more_than_was_granted() {
     )
     .unwrap();
     for (text, part) in [
-        ("[tool.ls]", "`tool.ls` names a program that was not granted"),
+        (
+            "[tool.ls]",
+            "`tool.ls` names a program that was not granted",
+        ),
         ("[tool.sh]\nnetwork = true", "the operator did not grant it"),
         ("[tool.sh]\narguments = ['(']", "`(` is not a pattern"),
         ("[secrets]\nnames = ['*']", "`secrets` has \"*\""),
         ("[secrets]\nnames = ['other']", "was not granted"),
         ("[http]\nhosts = ['b.test']", "`hosts` has b.test"),
-        ("[http]\nhosts = ['a.test']\nschemes = ['http']", "`schemes` has http"),
+        (
+            "[http]\nhosts = ['a.test']\nschemes = ['http']",
+            "`schemes` has http",
+        ),
         ("[http]\nhosts = []", "`hosts` is empty"),
     ] {
         let grants: StepGrants = toml::from_str(text).unwrap();
@@ -184,11 +210,17 @@ fn a_step_cannot_name_more_than_was_granted() {
     }
     let http: StepGrants = toml::from_str("[http]\nhosts = ['a.test']").unwrap();
     let error = Granted::nothing("q").narrowed("s", &http).unwrap_err();
-    assert!(error.contains("the plugin q was not granted HTTP requests"), "{error}");
+    assert!(
+        error.contains("the plugin q was not granted HTTP requests"),
+        "{error}"
+    );
 }
 
 #[test]
 fn requests_that_cannot_be_granted_are_refused_with_their_place() {
     let error = check("[http]\nhosts = ['*']").unwrap_err().to_string();
-    assert!(error.starts_with("[plugins.p.grants.http]: `hosts` has `*`"), "{error}");
+    assert!(
+        error.starts_with("[plugins.p.grants.http]: `hosts` has `*`"),
+        "{error}"
+    );
 }

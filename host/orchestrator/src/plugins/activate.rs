@@ -7,8 +7,8 @@ use super::{
     Activation, ActivationOutcome, Approval, Cause, Inspected, PluginRegistry, PluginVersion,
     PluginsError, Refusal, Stage, VersionName, self_test,
 };
+use crate::grants::PluginGrants;
 use crate::identity::Actor;
-use crate::tool::PluginGrants;
 use cofferdam_contract::grants::{self, Difference, Want};
 use cofferdam_store::{NewActivation, PageRequest, StoreError, new_activation_id};
 use serde_json::{Map, Value, json};

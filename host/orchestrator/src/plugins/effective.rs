@@ -2,7 +2,7 @@
 //! installation for the interfaces that these leave out.
 
 use super::view::Approval;
-use crate::tool::{Granted, PluginGrants};
+use crate::grants::{Granted, PluginGrants};
 use cofferdam_contract::grants::{self, Difference, Want};
 use serde_json::{Map, Value};
 

@@ -1,7 +1,7 @@
 //! What the program does for installed plugins: reading, compiling and publishing
 //! components, which this crate knows nothing of.
 
-use crate::tool::PluginGrants;
+use crate::grants::PluginGrants;
 use async_trait::async_trait;
 use cofferdam_contract::kinds::{
     DiskSource, Filesystem, Fixer, Inspector, Kind, Plugin, WorkflowStep,

@@ -3,10 +3,10 @@
 use super::effective::{effective, scopes};
 use super::host::{Candidate, PluginHost, PluginOptions};
 use super::{CallWatch, CrashPolicy, PluginsError};
+use crate::grants::{Granted, Grants, PluginGrants};
 use crate::paths::StatePaths;
 use crate::runs::component::ComponentStore;
-use crate::tool::{Granted, Grants, PluginGrants};
-use cofferdam_store::{PinnedPlugin, PluginVersion, Store};
+use cofferdam_store::{PluginVersion, Store};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -102,11 +102,11 @@ impl Installations {
 
     /// How far the grants of a run's plugin reach: those of its installation, or of the
     /// configuration.
-    pub(crate) fn granted(&self, pinned: &PinnedPlugin, configured: &Grants) -> Arc<Granted> {
+    pub(crate) fn granted(&self, plugin: &str, digest: &str, configured: &Grants) -> Arc<Granted> {
         let scopes = self.scopes.read().unwrap_or_else(PoisonError::into_inner);
-        match scopes.get(&pinned.digest) {
+        match scopes.get(digest) {
             Some(granted) => Arc::clone(granted),
-            None => configured.of(&pinned.id),
+            None => configured.of(plugin),
         }
     }
 

@@ -325,7 +325,10 @@ fn check_trust(
             plugin.id
         )));
     }
-    let granted = engine.tools.grants().of(&plugin.id);
+    let grants_in_file = engine.tools.grants();
+    let granted = engine
+        .plugins
+        .granted(&plugin.id, &plugin.digest, grants_in_file);
     granted
         .narrowed(&step.id, grants)
         .map(|_| ())

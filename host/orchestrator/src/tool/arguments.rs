@@ -7,8 +7,8 @@
 //! reads as something else: a comma, a line break, a leading dash, a protocol.
 
 use super::grant::{GrantedTool, is_name};
-use crate::grants::Granted;
 use super::supervisor::output;
+use crate::grants::Granted;
 use cofferdam_contract::types::{ArtifactArgument, Error, ErrorCode, ToolArgument, ToolRequest};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use sha2::{Digest, Sha256};

@@ -3,9 +3,9 @@
 use super::arguments;
 use super::folder::{End, Folder, Found, LAYOUT, Record, Spec, private};
 use super::grant::{GrantedTool, WORK};
-use crate::grants::{Granted, Grants};
 use super::sealed::Sealed;
 use super::supervisor::{COMMAND, TAKEN};
+use crate::grants::{Granted, Grants};
 use crate::redact::Redactor;
 use async_trait::async_trait;
 use cofferdam_contract::services::{Artifacts, Begun, Operations, Tools};

@@ -8,12 +8,12 @@ use cofferdam_contract::types::{Error, ErrorCode, StepPlan};
 use cofferdam_orchestrator::catalogue::{
     Catalogue, CatalogueError, PluginInfo, ResolvedPlugin, StepReference,
 };
+use cofferdam_orchestrator::grants::PluginGrants;
 use cofferdam_orchestrator::plugins::{
     Activation, Approval, CallWatch, Candidate, CrashPolicy, Inspected, PluginHost, PluginOptions,
     Prepared, Ready, Refusal,
 };
 use cofferdam_orchestrator::runs::{RunView, StartRun, WorkflowSource};
-use cofferdam_orchestrator::tool::PluginGrants;
 use cofferdam_orchestrator::{Actor, Options, Orchestrator};
 use cofferdam_store::{Event, EventFilter, PinnedPlugin, RunState};
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
 //! What a version wants, and who granted it that.
 
 use crate::common::{Component, Configured, Host, ID, actor};
+use cofferdam_orchestrator::grants::PluginGrants;
 use cofferdam_orchestrator::plugins::{ActivationOutcome, Approval, PluginsError, Stage};
-use cofferdam_orchestrator::tool::PluginGrants;
 use cofferdam_store::RunState;
 use serde_json::{Value, json};
 

@@ -74,9 +74,21 @@ paths = ['/v1', '/files/']";
         ("GET", "https://api.example.org/v1/../admin", Some("paths")),
         ("GET", "https://api.example.org/v1/..", Some("paths")),
         ("GET", "https://api.example.org/v1/./x", Some("paths")),
-        ("GET", "https://api.example.org/v1/%2E%2e/admin", Some("paths")),
-        ("GET", "https://api.example.org/v1/..%2fadmin", Some("paths")),
-        ("GET", "https://api.example.org/v1/%252e%252e/x", Some("paths")),
+        (
+            "GET",
+            "https://api.example.org/v1/%2E%2e/admin",
+            Some("paths"),
+        ),
+        (
+            "GET",
+            "https://api.example.org/v1/..%2fadmin",
+            Some("paths"),
+        ),
+        (
+            "GET",
+            "https://api.example.org/v1/%252e%252e/x",
+            Some("paths"),
+        ),
         ("GET", "https://api.example.org/v1/..;a=b/x", Some("paths")),
         ("GET", "https://api.example.org/v1\\..\\x", Some("paths")),
         ("GET", "https://api.example.org//v1", Some("paths")),
@@ -197,7 +209,10 @@ fn what_cannot_be_meant_is_refused() {
         ("hosts = ['a']\npaths = ['/v1/../x']", "no path"),
         ("hosts = ['a']\npaths = ['/v1/*']", "no path"),
         ("hosts = ['a']\naddresses = ['localhost']", "`localhost`"),
-        ("hosts = ['a']\naddresses = ['10.0.0.0/40']", "`10.0.0.0/40`"),
+        (
+            "hosts = ['a']\naddresses = ['10.0.0.0/40']",
+            "`10.0.0.0/40`",
+        ),
     ] {
         let read: HttpGrant = toml::from_str(grant).unwrap();
         let error = HttpScope::check("p", "x", &read).expect_err(grant);
@@ -226,7 +241,11 @@ fn a_scope_covers_what_is_within_it() {
         (wide, "hosts = ['example.org']", Some("hosts")),
         (wide, "hosts = ['*.org']", Some("hosts")),
         (wide, "hosts = ['*.a.test']", Some("hosts")),
-        (wide, "hosts = ['a.test']\nschemes = ['http']", Some("schemes")),
+        (
+            wide,
+            "hosts = ['a.test']\nschemes = ['http']",
+            Some("schemes"),
+        ),
         (
             wide,
             "hosts = ['a.test']\naddresses = ['127.0.0.1']",

@@ -375,9 +375,8 @@ impl Caller {
     /// began; the operator may have taken it back since.
     fn granted(&self) -> Result<Arc<Granted>, Problem> {
         let engine = &self.engine;
-        let granted = engine
-            .plugins
-            .granted(&self.plugin, engine.tools.grants());
+        let (id, digest) = (&self.plugin.id, &self.plugin.digest);
+        let granted = engine.plugins.granted(id, digest, engine.tools.grants());
         let Some(grants) = &self.grants else {
             return Ok(granted);
         };
@@ -390,12 +389,7 @@ impl Caller {
         }
     }
 
-    fn services(
-        &self,
-        name: &StepName,
-        ledgers: &Ledgers,
-        granted: Arc<Granted>,
-    ) -> StepServices {
+    fn services(&self, name: &StepName, ledgers: &Ledgers, granted: Arc<Granted>) -> StepServices {
         let engine = &self.engine;
         let operations = |ledger: &Arc<Ledger>| {
             Arc::new(StepOperations {
@@ -417,7 +411,11 @@ impl Caller {
                 artifacts: artifacts.clone(),
                 redactor: engine.secrets.redactor(&self.facts.project),
             }),
-            secrets: Arc::new(engine.secrets.for_step(&self.facts.project, Arc::clone(&granted))),
+            secrets: Arc::new(
+                engine
+                    .secrets
+                    .for_step(&self.facts.project, Arc::clone(&granted)),
+            ),
             http: granted,
             operations: operations(&ledgers.native),
             artifacts,
