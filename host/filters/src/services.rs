@@ -3,15 +3,18 @@
 
 use crate::record::Tape;
 use crate::recording::{
-    Ask, Block, ContextAsk, EditsAsk, FindingsAsk, SecretsAsk, ToolAsk, TreesAsk, ViewAsk,
+    Ask, Block, ContextAsk, EditsAsk, FindingsAsk, HttpAsk, SecretsAsk, ToolAsk, TreesAsk, ViewAsk,
 };
 use crate::replay::Script;
 use async_trait::async_trait;
-use cofferdam_contract::services::{Context, Edits, Findings, Secrets, Tools, Trees, View};
+use cofferdam_contract::services::{
+    Context, Edits, Findings, Outbound, OutboundRequest, Secrets, Tools, Trees, View,
+};
 use cofferdam_contract::types::{
     Attributes, BlockDevice, Error, Kernel, Level, Metadata, MountPoint, OperatingSystem, Page,
     Severity, Space, Timestamp, ToolOutcome, ToolRequest, Tree,
 };
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A service of a call.
@@ -439,6 +442,32 @@ impl Secrets for Side<dyn Secrets> {
                 result
             }
             Self::Recorded(script) => script.answer(&ask),
+        }
+    }
+}
+
+/// A recording has the requests, and not what servers answered: a replay ends at the first.
+impl Outbound for Side<dyn Outbound> {
+    fn request(&self, request: &OutboundRequest) -> Result<(), Error> {
+        let ask = HttpAsk::Request {
+            method: request.method.clone(),
+            scheme: request.scheme.clone(),
+            host: request.host.clone(),
+            port: request.port,
+            path: request.path.clone(),
+        };
+        let allowed: Result<(), Error> = cross!(self, ask, http => http.request(request));
+        if let Self::Recorded(script) = self {
+            allowed?;
+            return Err(script.leave());
+        }
+        allowed
+    }
+
+    fn address(&self, host: &str, address: IpAddr) -> Result<(), Error> {
+        match self {
+            Self::Live { service, .. } => service.address(host, address),
+            Self::Recorded(script) => Err(script.leave()),
         }
     }
 }

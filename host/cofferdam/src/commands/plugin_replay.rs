@@ -199,7 +199,7 @@ fn say(call: &ReplayedCall) {
             call.exchanges
         ),
         None => sayln!(
-            "  {plugin} {function}: identical as far as the recorded call came ({} uses of services)",
+            "  {plugin} {function}: identical as far as the recording goes ({} uses of services)",
             call.exchanges
         ),
     }

@@ -96,7 +96,8 @@ macro_rules! recorded {
         let services = StepServices {
             tools: Side::live($services.tools, &running.tape),
             secrets: Side::live($services.secrets, &running.tape),
-            // No component reaches the others; HTTP requests are not recorded.
+            http: Side::live($services.http, &running.tape),
+            // No component reaches the others.
             ..$services
         };
         let call = running.call($call);

@@ -35,6 +35,7 @@ pub(crate) enum Ask {
     Findings(FindingsAsk),
     Tool(ToolAsk),
     Secrets(SecretsAsk),
+    Http(HttpAsk),
 }
 
 asks! {
@@ -117,6 +118,20 @@ asks! {
     /// `cofferdam:runtime/secrets`.
     SecretsAsk in Secrets {
         Get { name: String },
+    }
+}
+
+asks! {
+    /// `wasi:http`: whether a request may be sent. What the server answered does not pass a
+    /// service.
+    HttpAsk in Http {
+        Request {
+            method: String,
+            scheme: String,
+            host: String,
+            port: u16,
+            path: String,
+        },
     }
 }
 

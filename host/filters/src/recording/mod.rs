@@ -26,7 +26,7 @@ mod wire;
 mod write;
 
 pub(crate) use ask::{
-    Ask, ContextAsk, EditsAsk, FindingsAsk, SecretsAsk, ToolAsk, TreesAsk, ViewAsk,
+    Ask, ContextAsk, EditsAsk, FindingsAsk, HttpAsk, SecretsAsk, ToolAsk, TreesAsk, ViewAsk,
 };
 pub(crate) use block::Block;
 pub(crate) use clean::Cleaner;

@@ -16,6 +16,8 @@ pub(crate) struct Script {
 struct State {
     next: usize,
     divergence: Option<Divergence>,
+    /// The plugin went where the recording does not go.
+    left: bool,
 }
 
 impl Script {
@@ -50,6 +52,9 @@ impl Script {
 
     fn next(&self, ask: &Ask) -> Result<Answer, Error> {
         let mut state = self.state();
+        if state.left {
+            return Err(left());
+        }
         if state.divergence.is_some() {
             return Err(over("it has diverged from its recording"));
         }
@@ -78,6 +83,18 @@ impl Script {
         after.is_some_and(|after| self.state().next >= after)
     }
 
+    /// The call goes on where there is no recording: nothing is compared any more. Returns what
+    /// the plugin is told.
+    pub(crate) fn leave(&self) -> Error {
+        self.state().left = true;
+        left()
+    }
+
+    /// Whether it went on where there is no recording.
+    pub(crate) fn has_left(&self) -> bool {
+        self.state().left
+    }
+
     /// How many uses of services were the same.
     pub(crate) fn so_far(&self) -> usize {
         self.state().next
@@ -92,6 +109,10 @@ impl Script {
     pub(crate) fn missing(&self) -> Option<Exchange> {
         self.exchanges.get(self.so_far()).cloned()
     }
+}
+
+fn left() -> Error {
+    over("what servers answer is not in a recording, and nothing is sent")
 }
 
 /// What a plugin is told when there is nothing to tell it any more.

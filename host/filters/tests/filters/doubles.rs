@@ -387,11 +387,14 @@ impl Secrets for Outside {
 }
 
 impl Outbound for Outside {
-    fn request(&self, _: &OutboundRequest) -> Result<(), Error> {
-        unsupported()
+    fn request(&self, request: &OutboundRequest) -> Result<(), Error> {
+        if request.host == "forbidden" {
+            return Err(Error::new(ErrorCode::Denied, "not granted"));
+        }
+        Ok(())
     }
     fn address(&self, _: &str, _: IpAddr) -> Result<(), Error> {
-        unsupported()
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::doubles::{Outside, Run, at, call, files, filters, returned, services, step};
 use cofferdam_contract::kinds::{Call, StepServices, WorkflowStep};
+use cofferdam_contract::services::OutboundRequest;
 use cofferdam_contract::types::{Error, ToolArgument, ToolRequest};
 use cofferdam_filters::{Recording, Subject, Verdict, replay};
 use std::sync::Arc;
@@ -135,4 +136,50 @@ async fn recordings_answer_for_a_step_and_nothing_outside_is_touched() {
     let none = plugin.compensate(call(&run), services(&outside), "i", None);
     let message = none.await.unwrap_err().to_string();
     assert!(message.contains("no recording of compensate"), "{message}");
+}
+
+/// Asks for two requests, the second only where the first one may be sent.
+fn sending(first: &'static str, second: &'static str) -> Arc<dyn WorkflowStep> {
+    step("d", move |_, services: StepServices, _| async move {
+        let request = |host: &str| OutboundRequest {
+            method: "GET".to_owned(),
+            scheme: "https".to_owned(),
+            host: host.to_owned(),
+            port: 443,
+            path: "/".to_owned(),
+        };
+        for host in [first, second] {
+            services.http.request(&request(host)).ok();
+        }
+        Ok("{}".to_owned())
+    })
+}
+
+#[tokio::test]
+async fn requests_are_compared_up_to_the_first_that_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = filters(&at("record", "folder", folder.path()))
+        .wrap_step(sending("forbidden", "there"))
+        .unwrap();
+    let (run, outside) = (Arc::new(Run::default()), Arc::default());
+    let result = plugin.execute(call(&run), services(&outside), "{}").await;
+    result.unwrap();
+    let recording = Recording::read(&files(folder.path())[0]).unwrap();
+    let again = |step| {
+        let recording = recording.clone();
+        async move { replay(&recording, &Subject::Step(step)).await.unwrap() }
+    };
+    let (exchanges, whole) = (2, false);
+    assert_eq!(
+        again(sending("forbidden", "there")).await,
+        Verdict::Identical { exchanges, whole }
+    );
+    match again(sending("forbidden", "elsewhere")).await {
+        Verdict::Diverged(found) => {
+            assert_eq!((found.after, found.function.as_str()), (1, "http.request"));
+            let place = "/arguments/host: \"there\" and \"elsewhere\"";
+            assert!(found.place.contains(place), "{}", found.place);
+        }
+        other => panic!("{other:?}"),
+    }
 }
