@@ -7,8 +7,9 @@
     reason = "a test ends at the first thing that is wrong"
 )]
 
+use cofferdam_tests::Ran;
+use cofferdam_tests::output::validator;
 use cofferdam_tests::site::Site;
-use cofferdam_tests::{Ran, read_json, workspace};
 use serde_json::{Map, Value};
 
 /// Two steps that succeed.
@@ -178,23 +179,6 @@ fn prepare(site: &Site) {
     site.write("gated.yaml", GATED);
     site.write("failing.yaml", FAILING);
     site.write("wrong.yaml", &GREET.replace("needs", "neeeds"));
-}
-
-/// The schemas, by name.
-fn validator(name: &str) -> jsonschema::Validator {
-    let docs = workspace().join("docs");
-    let output = read_json(&docs.join("cli-output.schema.json"));
-    let api = read_json(&docs.join("openapi.json"));
-    let resource = |value| jsonschema::Resource::from_contents(value).unwrap();
-    jsonschema::options()
-        .with_draft(jsonschema::Draft::Draft202012)
-        .with_resource("cofferdam:/cli-output.schema.json", resource(output))
-        .with_resource("cofferdam:/openapi.json", resource(api))
-        .build(&serde_json::json!({
-            "$id": "cofferdam:/check",
-            "$ref": format!("cofferdam:/cli-output.schema.json#/$defs/{}", name.replace(' ', "%20")),
-        }))
-        .unwrap()
 }
 
 /// What a command printed: its answer, or its error.

@@ -3,6 +3,7 @@
 use crate::problem::{Code, Problem};
 use axum::http::StatusCode;
 use cofferdam_orchestrator::identity::IdentityError;
+use cofferdam_orchestrator::plugins::PluginsError;
 use cofferdam_orchestrator::runs::RunError;
 use cofferdam_store::StoreError;
 
@@ -74,6 +75,30 @@ impl From<RunError> for Problem {
                 }
                 problem
             }
+            _ => Self::new(error.code().into(), error.to_string()),
+        }
+    }
+}
+
+impl From<PluginsError> for Problem {
+    fn from(error: PluginsError) -> Self {
+        match error {
+            PluginsError::Identity(error) => error.into(),
+            PluginsError::Store(error) => error.into(),
+            PluginsError::Leaving => Self::new(Code::Unavailable, error.to_string()).retry_after(5),
+            // The caller may do this; the plugin may not have what it wants. That is a state
+            // of the host that the caller can change.
+            PluginsError::NeedsGrant { .. } => {
+                Self::with_status(StatusCode::CONFLICT, Code::Denied, error.to_string()).hint(
+                    "grant it as the plugin proposes with `grant=true`, or less in the host's configuration",
+                )
+            }
+            // The component that was sent, not the right to send it.
+            PluginsError::Refused { .. } => Self::with_status(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                error.code().into(),
+                error.to_string(),
+            ),
             _ => Self::new(error.code().into(), error.to_string()),
         }
     }

@@ -18,7 +18,7 @@ use crate::auth::Caller;
 use crate::problem::{Code, Problem};
 use crate::state::ApiState;
 use cofferdam_orchestrator::runs::Notice;
-use cofferdam_store::{Event, EventFilter, LogFilter, LogLine};
+use cofferdam_store::{Event, EventFilter, LogFilter, LogLine, journal_of};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt;
@@ -78,6 +78,8 @@ impl FromStr for Position {
 pub struct Selection {
     /// One run, or all that the caller may see.
     pub run: Option<String>,
+    /// One installed plugin, and no run.
+    pub plugin: Option<String>,
     /// One project, or all that the caller may see.
     pub project: Option<String>,
     /// Kinds of events; empty for all. A kind that ends in a dot means all that begin so.
@@ -147,7 +149,10 @@ impl Follower {
             None => None,
         };
         let wanted = EventFilter {
-            run: selection.run.clone(),
+            run: selection
+                .run
+                .clone()
+                .or_else(|| selection.plugin.as_deref().map(journal_of)),
             projects: selection.project.clone().map(|project| vec![project]),
             kinds: selection.kinds.clone(),
         };

@@ -38,6 +38,7 @@ pub mod routes;
 pub mod serve;
 mod state;
 mod streams;
+mod upload;
 mod websocket;
 
 pub use auth::LocalActor;
@@ -51,6 +52,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::middleware::{from_fn, from_fn_with_state};
 use cofferdam_orchestrator::Orchestrator;
+use limits::Bounds;
 use serde_json::Value;
 use state::ApiState;
 use std::sync::Arc;
@@ -62,12 +64,28 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 /// The whole API. Requests from the network need a token; a request that carries a
 /// [`LocalActor`] extension is the owner's.
 pub fn router(orchestrator: Arc<Orchestrator>, options: ApiOptions) -> Router {
-    let (open, protected, document) = parts();
+    let Parts {
+        open,
+        usual,
+        uploads,
+        document,
+    } = parts();
     let state = ApiState::new(orchestrator, options, Bytes::from(text(&document)));
-    let protected = protected
-        .route_layer(from_fn(etag::conditional))
-        .route_layer(from_fn_with_state(state.clone(), idempotency::idempotent))
-        .route_layer(from_fn_with_state(state.clone(), limits::bounded))
+    let protected = [
+        (usual, Bounds::requests(&state.options)),
+        (uploads, Bounds::uploads(&state.options)),
+    ]
+    .map(|(routes, bounds)| {
+        routes
+            .route_layer(from_fn(etag::conditional))
+            .route_layer(from_fn_with_state(state.clone(), idempotency::idempotent))
+            .route_layer(from_fn_with_state(bounds, limits::bounded))
+    });
+    let [usual, uploads] = protected;
+    // Before a byte of a component is read.
+    let uploads = uploads.route_layer(from_fn_with_state(state.clone(), upload::admitted));
+    let protected = usual
+        .merge(uploads)
         .route_layer(from_fn_with_state(state.clone(), auth::authenticated));
     let docs = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
     open.merge(protected)
@@ -81,7 +99,7 @@ pub fn router(orchestrator: Arc<Orchestrator>, options: ApiOptions) -> Router {
 
 /// The OpenAPI 3.1 document, as `/openapi.json` has it.
 pub fn document() -> Value {
-    parts().2
+    parts().document
 }
 
 /// The document as text, with a line end, as it is kept in `docs/openapi.json`.
@@ -95,10 +113,19 @@ fn text(document: &Value) -> String {
     text
 }
 
-/// Routes that authenticate themselves or not at all, routes below the authenticating
-/// layer, and what both say of themselves.
-fn parts() -> (Router<ApiState>, Router<ApiState>, Value) {
-    let (protected, mut described) = OpenApiRouter::with_openapi(openapi::Base::openapi())
+/// The routes by what they need in front of them, and what all say of themselves.
+struct Parts {
+    /// They authenticate themselves or not at all.
+    open: Router<ApiState>,
+    /// Their body is JSON or nothing, and their answer is there soon.
+    usual: Router<ApiState>,
+    /// Their body is a component.
+    uploads: Router<ApiState>,
+    document: Value,
+}
+
+fn parts() -> Parts {
+    let (usual, mut described) = OpenApiRouter::with_openapi(openapi::Base::openapi())
         .merge(routes::runs::router())
         .merge(routes::approvals::router())
         .merge(routes::workflows::router())
@@ -113,10 +140,18 @@ fn parts() -> (Router<ApiState>, Router<ApiState>, Value) {
         .merge(routes::audit::router())
         .merge(routes::meta::metrics_router())
         .split_for_parts();
-    let (open, described_open) = OpenApiRouter::new()
+    let (uploads, of_uploads) = routes::plugins::upload_router().split_for_parts();
+    let (open, of_open) = OpenApiRouter::new()
         .merge(routes::events::websocket_router())
         .merge(routes::meta::router())
         .split_for_parts();
-    described.merge(described_open);
-    (open, protected, openapi::complete(described))
+    for more in [of_uploads, of_open] {
+        described.merge(more);
+    }
+    Parts {
+        open,
+        usual,
+        uploads,
+        document: openapi::complete(described),
+    }
 }

@@ -3,6 +3,9 @@
 //! The body is read here, completely and once, so that no handler waits for a client and
 //! a slow body is told from slow work: 408 for the client's part, 503 for the host's.
 //! Event streams and WebSockets begin their answer at once and are not touched later.
+//!
+//! Components are larger than everything else that is sent, so that their route has bounds
+//! of its own, and is entered by few at a time ([`crate::upload`]).
 
 use crate::options::ApiOptions;
 use crate::problem::{Code, Problem};
@@ -13,16 +16,43 @@ use axum::http::header::CONTENT_LENGTH;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use std::sync::Arc;
+use std::time::Duration;
+
+/// What one request may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Longest body, bytes.
+    body: usize,
+    /// How long a client may take to send it.
+    sending: Duration,
+    /// How long the host may take to begin its answer.
+    answering: Duration,
+}
+
+impl Bounds {
+    /// Of requests whose body is JSON or nothing.
+    pub fn requests(options: &ApiOptions) -> Self {
+        Self {
+            body: options.body_limit,
+            sending: options.body_timeout,
+            answering: options.request_timeout,
+        }
+    }
+
+    /// Of requests whose body is a component.
+    pub fn uploads(options: &ApiOptions) -> Self {
+        Self {
+            body: options.upload_limit,
+            sending: options.upload_timeout,
+            answering: options.request_timeout,
+        }
+    }
+}
 
 /// Layer: reads the body within its limits, then runs the handler within its time.
-pub async fn bounded(
-    State(options): State<Arc<ApiOptions>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub async fn bounded(State(bounds): State<Bounds>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let limit = options.body_limit;
+    let limit = bounds.body;
     let declared = parts
         .headers
         .get(CONTENT_LENGTH)
@@ -32,7 +62,7 @@ pub async fn bounded(
         return too_large(limit).into_response();
     }
     let read = Limited::new(body, limit).collect();
-    let bytes = match tokio::time::timeout(options.body_timeout, read).await {
+    let bytes = match tokio::time::timeout(bounds.sending, read).await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             return too_large(limit).into_response();
@@ -40,19 +70,19 @@ pub async fn bounded(
         Ok(Err(error)) => {
             return Problem::bad_request(format!("the body broke off: {error}")).into_response();
         }
-        Err(_) => return late_body(&options).into_response(),
+        Err(_) => return late_body(bounds.sending).into_response(),
     };
     let request = Request::from_parts(parts, Body::from(bytes));
-    match tokio::time::timeout(options.request_timeout, next.run(request)).await {
+    match tokio::time::timeout(bounds.answering, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::new(
             Code::Timeout,
             format!(
                 "the request took longer than {} s and was given up; what it started may go on",
-                options.request_timeout.as_secs()
+                bounds.answering.as_secs()
             ),
         )
-        .hint("look at the run or the audit log before trying again")
+        .hint("look at the run, the plugin or the audit log before trying again")
         .into_response(),
     }
 }
@@ -65,14 +95,11 @@ fn too_large(limit: usize) -> Problem {
     )
 }
 
-fn late_body(options: &ApiOptions) -> Problem {
+fn late_body(time: Duration) -> Problem {
     Problem::with_status(
         StatusCode::REQUEST_TIMEOUT,
         Code::Timeout,
-        format!(
-            "the body did not arrive within {} s",
-            options.body_timeout.as_secs()
-        ),
+        format!("the body did not arrive within {} s", time.as_secs()),
     )
 }
 
@@ -83,11 +110,10 @@ mod tests {
     use axum::routing::post;
     use futures_util::stream;
     use std::convert::Infallible;
-    use std::time::Duration;
     use tower::ServiceExt;
 
     fn app() -> Router {
-        let options = Arc::new(ApiOptions {
+        let bounds = Bounds::requests(&ApiOptions {
             body_limit: 8,
             body_timeout: Duration::from_millis(200),
             request_timeout: Duration::from_millis(200),
@@ -99,7 +125,7 @@ mod tests {
                 post(|body: axum::body::Bytes| async move { body.len().to_string() }),
             )
             .route("/never", post(std::future::pending::<()>))
-            .layer(axum::middleware::from_fn_with_state(options, bounded))
+            .layer(axum::middleware::from_fn_with_state(bounds, bounded))
     }
 
     async fn status(path: &str, body: Body) -> StatusCode {

@@ -24,7 +24,7 @@ use utoipa::OpenApi;
         (name = "approvals", description = "Decide about plans"),
         (name = "workflows", description = "Save, check, plan"),
         (name = "events", description = "Follow everything"),
-        (name = "plugins", description = "What workflows can use"),
+        (name = "plugins", description = "What workflows can use; install, swap, roll back"),
         (name = "disks", description = "Disk images on the host"),
         (name = "secrets", description = "Set and remove; never read"),
         (name = "identity", description = "Users, roles, tokens, grants, audit"),
@@ -91,7 +91,7 @@ const FAILURES: &[Failure] = &[
     Failure {
         status: "415",
         name: "MediaType",
-        description: "The body is not `application/json`",
+        description: "The body is not of the media type that is named here",
         headers: &[],
     },
     Failure {
@@ -206,6 +206,14 @@ fn complete_operation(path: &str, method: &str, operation: &mut Map<String, Valu
     let public = role == "public";
     let is_stream = operation.contains_key("x-cofferdam-stream");
     let has_body = operation.contains_key("requestBody");
+    // Bytes that are no JSON have no schema (OpenAPI 3.1.0, "Considerations for file
+    // uploads").
+    if let Some(media) = operation
+        .get_mut("requestBody")
+        .and_then(|body| body.pointer_mut("/content/application~1wasm"))
+    {
+        *media = json!({});
+    }
     let changes = method != "get";
     let parameters = operation
         .entry("parameters")

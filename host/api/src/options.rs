@@ -33,6 +33,13 @@ pub struct ApiOptions {
     pub body_timeout: Duration,
     /// How long a request may take from its body to the beginning of its answer.
     pub request_timeout: Duration,
+    /// Longest component that can be installed.
+    pub upload_limit: usize,
+    /// How long a client may take to send a component.
+    pub upload_timeout: Duration,
+    /// Components that are received at once, over all clients; each may take
+    /// `upload_limit` of memory.
+    pub max_uploads: usize,
     /// After how much silence an event stream sends a comment, or a WebSocket a ping.
     pub heartbeat: Duration,
     /// Event streams and WebSockets at once, over all clients.
@@ -57,6 +64,10 @@ impl Default for ApiOptions {
             body_limit: 1 << 20,
             body_timeout: Duration::from_secs(15),
             request_timeout: Duration::from_secs(30),
+            // What the runtime takes at most, see `cofferdam_runtime::MAX_COMPONENT_BYTES`.
+            upload_limit: 64 << 20,
+            upload_timeout: Duration::from_secs(300),
+            max_uploads: 2,
             heartbeat: Duration::from_secs(15),
             max_streams: 4096,
             max_streams_per_token: 2048,

@@ -9,6 +9,7 @@ use axum::body::Bytes;
 use axum::extract::FromRef;
 use cofferdam_orchestrator::Orchestrator;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// Shared by all requests. Clones are cheap.
 #[derive(Clone)]
@@ -21,6 +22,8 @@ pub struct ApiState {
     pub rates: Arc<RateLimits>,
     /// Event streams and WebSockets that are open.
     pub streams: Arc<StreamSlots>,
+    /// Places for components that are being received.
+    pub uploads: Arc<Semaphore>,
     /// Idempotency keys whose request is being answered.
     pub in_flight: Arc<InFlight>,
     /// Whether the host can take work.
@@ -35,6 +38,7 @@ impl ApiState {
         Self {
             rates: Arc::new(RateLimits::new(&options)),
             streams: Arc::new(StreamSlots::new(&options)),
+            uploads: Arc::new(Semaphore::new(options.max_uploads)),
             in_flight: Arc::default(),
             readiness: Arc::default(),
             options: Arc::new(options),

@@ -39,6 +39,9 @@ pub enum ClientMessage {
         /// One run; none for the events of all runs.
         #[serde(default)]
         run: Option<String>,
+        /// One installed plugin, and no run.
+        #[serde(default)]
+        plugin: Option<String>,
         /// One project; none for all.
         #[serde(default)]
         project: Option<String>,
@@ -255,6 +258,7 @@ impl Session {
             )),
             ClientMessage::Subscribe {
                 run,
+                plugin,
                 project,
                 kinds,
                 after,
@@ -263,6 +267,7 @@ impl Session {
             } => {
                 let selection = Selection {
                     run,
+                    plugin,
                     project,
                     kinds,
                     logs,

@@ -5,6 +5,7 @@ use crate::client::problem::{ClientError, Problem};
 use crate::render::safe;
 use cofferdam_disk::DiskError;
 use cofferdam_orchestrator::MigrateError;
+use cofferdam_store::{Activation, VersionName};
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 
@@ -31,6 +32,10 @@ pub const UNREACHABLE: u8 = 10;
 pub const NOT_AUTHORISED: u8 = 11;
 /// A plugin does something else than its recording has.
 pub const DIVERGED: u8 = 12;
+/// The plugin wants what was not granted to it, and nobody here granted it.
+pub const NOT_GRANTED: u8 = 13;
+/// A stage of the activation failed; the version that served before serves.
+pub const NOT_ACTIVATED: u8 = 14;
 /// Stopped by the user.
 pub const CANCELLED: u8 = 130;
 
@@ -40,6 +45,61 @@ pub const CANCELLED: u8 = 130;
     "the plan was not approved; nothing was written. Answer y, pass --yes, or save it with --plan FILE and run it with --apply FILE"
 )]
 pub struct NotApproved;
+
+/// A plugin that was to be installed and nobody agreed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} was not installed: nobody agreed. Answer y, or pass --yes")]
+pub struct NotInstalled(pub String);
+
+/// A plugin that wants more than it was granted; the message says what, and the commands and
+/// the lines that would grant it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotGranted(pub String);
+
+/// An activation that was not seen to succeed.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ActivationFailed {
+    /// The exit code.
+    code: u8,
+    message: String,
+}
+
+impl ActivationFailed {
+    /// Of an activation that failed.
+    pub fn new(activation: &Activation) -> Self {
+        let version = |name: &Option<VersionName>| {
+            let version = name.as_ref().map(|name| name.version.clone());
+            version.unwrap_or_else(|| "no version".to_owned())
+        };
+        Self {
+            code: NOT_ACTIVATED,
+            message: format!(
+                "{} {} was not activated, its stage {} failed: {}; {} serves as before",
+                activation.plugin,
+                version(&activation.to),
+                activation.stage,
+                activation
+                    .reason
+                    .as_deref()
+                    .unwrap_or("for no reason given"),
+                version(&activation.from),
+            ),
+        }
+    }
+
+    /// Of an activation that nobody watches any more.
+    pub fn unwatched(activation: &Activation) -> Self {
+        Self {
+            code: CANCELLED,
+            message: format!(
+                "no longer watching the activation of {}; `cofferdam plugin history {}` says what came of it",
+                activation.plugin, activation.plugin
+            ),
+        }
+    }
+}
 
 /// A run that did not end well; the message says how.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +189,8 @@ const fn title(code: u8) -> &'static str {
         RUN_CANCELLED => "Run cancelled",
         UNREACHABLE => "Server unreachable",
         NOT_AUTHORISED => "Not authorised",
+        NOT_GRANTED => "Not granted",
+        NOT_ACTIVATED => "Plugin not activated",
         CANCELLED => "Cancelled",
         _ => "Command failed",
     }
@@ -137,7 +199,7 @@ const fn title(code: u8) -> &'static str {
 /// The contract's error code that comes nearest.
 const fn error_code(code: u8) -> &'static str {
     match code {
-        NOT_APPROVED | NOT_AUTHORISED => "denied",
+        NOT_APPROVED | NOT_AUTHORISED | NOT_GRANTED => "denied",
         OUTDATED | WAITING => "conflict",
         UNREACHABLE => "unavailable",
         CANCELLED | RUN_CANCELLED => "cancelled",
@@ -146,8 +208,14 @@ const fn error_code(code: u8) -> &'static str {
 }
 
 fn code(error: &anyhow::Error) -> u8 {
-    if error.is::<NotApproved>() {
+    if error.is::<NotApproved>() || error.is::<NotInstalled>() {
         return NOT_APPROVED;
+    }
+    if error.is::<NotGranted>() {
+        return NOT_GRANTED;
+    }
+    if let Some(failed) = error.downcast_ref::<ActivationFailed>() {
+        return failed.code;
     }
     if let Some(ended) = error.downcast_ref::<RunEnded>() {
         return ended.code;
@@ -160,6 +228,12 @@ fn code(error: &anyhow::Error) -> u8 {
         ) => return UNREACHABLE,
         Some(ClientError::Problem(problem)) if [401, 403].contains(&problem.status) => {
             return NOT_AUTHORISED;
+        }
+        // Somebody may do this, and the plugin may not have what it wants.
+        Some(ClientError::Problem(problem))
+            if problem.status == 409 && problem.code == "denied" =>
+        {
+            return NOT_GRANTED;
         }
         _ => {}
     }
@@ -198,7 +272,10 @@ mod tests {
             code: WAITING,
             message: "w".into(),
         };
-        let cases: [(anyhow::Error, u8); 8] = [
+        let cases: [(anyhow::Error, u8); 11] = [
+            (answer(409), NOT_GRANTED),
+            (NotGranted("x".into()).into(), NOT_GRANTED),
+            (NotInstalled("x".into()).into(), NOT_APPROVED),
             (answer(401), NOT_AUTHORISED),
             (answer(403), NOT_AUTHORISED),
             (answer(404), FAILED),

@@ -113,6 +113,15 @@ pub struct PluginInfo {
     pub problem: Option<String>,
 }
 
+/// A file of the plugin folders that is no plugin that this host can load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedPlugin {
+    /// The file.
+    pub file: PathBuf,
+    /// Why, and what to do.
+    pub reason: String,
+}
+
 /// Why a plugin is not to be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogueError {
@@ -157,8 +166,12 @@ pub trait Catalogue: Send + Sync {
     /// The settings in force of a plugin, JSON, as [`cofferdam_contract::kinds::Call`]
     /// carries them.
     fn settings(&self, pinned: &PinnedPlugin) -> Result<String, CatalogueError>;
-    /// Every plugin there is.
+    /// Every plugin there is: by kind, and in each kind as they run.
     fn list(&self) -> Vec<PluginInfo>;
+    /// The files of the plugin folders that are refused, by path.
+    fn refused(&self) -> Vec<RefusedPlugin> {
+        Vec::new()
+    }
 }
 
 /// Steps that are part of the program, by id.

@@ -39,6 +39,8 @@ struct EventsQuery {
     after: Option<String>,
     /// Of this project.
     project: Option<String>,
+    /// Of this installed plugin, of no run.
+    plugin: Option<String>,
     /// Of this kind; one that ends in a dot means all that begin so.
     kind: Option<String>,
     /// False: end with what is there already.
@@ -48,7 +50,8 @@ struct EventsQuery {
 /// Follow all runs
 ///
 /// A stream of server-sent events of the projects that the caller may read: `id` to go on
-/// from, `event` the kind, `data` the event as JSON.
+/// from, `event` the kind, `data` the event as JSON. Who may read all projects is shown what
+/// happens to installed plugins too (`plugin.stage` and its kin).
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events",
     params(
@@ -68,6 +71,7 @@ async fn all_events(
     let position = events::position(&headers, query.after.as_deref())?;
     let selection = Selection {
         project: query.project,
+        plugin: query.plugin,
         kinds: query.kind.into_iter().collect(),
         ..Selection::default()
     };

@@ -15,6 +15,7 @@ mod idempotency;
 mod identity;
 mod limits;
 mod lists;
+mod plugins;
 mod problems;
 mod roles;
 mod serving;

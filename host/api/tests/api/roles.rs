@@ -2,7 +2,7 @@
 //! tried here fails the test.
 
 use crate::document::Checker;
-use crate::support::{Answer, ECHO, FAIL, GATED, HANG, Host};
+use crate::support::{ECHO, FAIL, GATED, HANG, Host, component, request, upload};
 use cofferdam_store::Role;
 use serde_json::{Value, json};
 
@@ -82,6 +82,7 @@ fn expected(operation: &Value, who: &Who) -> Expected {
 /// Things that many requests may look at.
 struct Things {
     run: String,
+    activation: String,
 }
 
 /// A request that succeeds if it is allowed, to a thing of the project alpha; made anew
@@ -150,6 +151,36 @@ async fn sample(
         "websocket" => plain("/api/v1/ws"),
         "list_plugins" => plain("/api/v1/plugins"),
         "get_plugin" => plain("/api/v1/plugins/test%2Fecho"),
+        "plugin_versions" => plain("/api/v1/plugins/greeter/versions"),
+        "plugin_history" => plain("/api/v1/plugins/greeter/history"),
+        "plugin_activation" => plain(&format!(
+            "/api/v1/plugins/greeter/activations/{}",
+            things.activation
+        )),
+        // The body is no JSON; see `send`.
+        "install_plugin" => plain("/api/v1/plugins?grant=true"),
+        "activate_plugin" => {
+            let body = json!({"version": "0.2.0"});
+            host.at_rest("greeter").await;
+            ("/api/v1/plugins/greeter/activate".to_owned(), Some(body))
+        }
+        "rollback_plugin" => {
+            // So that there is always something before.
+            host.at_rest("greeter").await;
+            for version in ["0.1.0", "0.2.0"] {
+                host.activate("greeter", version).await;
+            }
+            plain("/api/v1/plugins/greeter/rollback")
+        }
+        "release_plugin" => (
+            "/api/v1/plugins/greeter/release".to_owned(),
+            Some(json!({})),
+        ),
+        "remove_plugin_version" => {
+            let doomed = component("doomed", "0.1.0", false);
+            host.upload("", doomed).await.expect(201);
+            plain("/api/v1/plugins/doomed/versions/0.1.0")
+        }
         "disk_info" | "disk_map" => {
             let path = host.folder.path().join("disk.img");
             std::fs::write(&path, vec![1; 8192]).unwrap();
@@ -235,6 +266,8 @@ fn allowed(operation: &str, status: u16) -> bool {
     match operation {
         // The run is not parked.
         "resume_run" => status == 409,
+        // Nothing is in quarantine.
+        "release_plugin" => status == 404,
         // It asks for no WebSocket.
         "websocket" => status == 426,
         // The owner's user of the same name is somebody else; see the token routes' own tests.
@@ -253,7 +286,12 @@ async fn every_route_with_every_role() {
         .await;
     saved.expect(200);
     host.user("target", &[]).await;
-    let things = Things { run };
+    for version in ["0.1.0", "0.2.0"] {
+        let greeter = component("greeter", version, false);
+        host.upload("", greeter).await.expect(201);
+    }
+    let activation = host.activate("greeter", "0.1.0").await;
+    let things = Things { run, activation };
     let people = everybody(&host).await;
     let document = cofferdam_api::document();
     let checker = Checker::new();
@@ -264,13 +302,14 @@ async fn every_route_with_every_role() {
             let id = operation["operationId"].as_str().unwrap();
             for who in &people {
                 let (path, body) = sample(&host, &things, id, who.name).await;
-                let request = crate::support::request(
-                    &method.to_uppercase(),
-                    &path,
-                    who.token.as_deref(),
-                    body,
-                );
-                let answer: Answer = host.send(request).await;
+                let token = who.token.as_deref();
+                let answer = if id == "install_plugin" {
+                    let body = component("greeter", "0.1.0", false);
+                    host.send(upload(&path, token, body)).await
+                } else {
+                    let method = method.to_uppercase();
+                    host.send(request(&method, &path, token, body)).await
+                };
                 let status = answer.status.as_u16();
                 let fine = match expected(operation, who) {
                     Expected::Status(wanted) => status == wanted,

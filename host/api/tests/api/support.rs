@@ -7,17 +7,23 @@ use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use cofferdam_api::{ApiOptions, ListenOptions, Listeners, LocalActor, ServeOptions};
 use cofferdam_contract::failure::{CallError, Callee};
-use cofferdam_contract::kinds::{Call, Plugin, StepServices, WorkflowStep};
+use cofferdam_contract::kinds::{Call, Kind, Plugin, StepServices, WorkflowStep};
 use cofferdam_contract::manifest::{Limits, Manifest, Order};
 use cofferdam_contract::types::{Error, ErrorCode, Level, PlannedChange, StepPlan};
 use cofferdam_orchestrator::catalogue::{
     Catalogue, CatalogueError, NativeSteps, PluginInfo, ResolvedPlugin, StepReference,
 };
 use cofferdam_orchestrator::identity::{Actor, TokenRequest};
+use cofferdam_orchestrator::plugins::{
+    CallWatch, Candidate, Inspected, PluginHost, PluginOptions, Prepared, Ready, Refusal,
+};
+use cofferdam_orchestrator::tool::PluginGrants;
 use cofferdam_orchestrator::{Options, Orchestrator};
 use cofferdam_store::{PinnedPlugin, Role};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +45,7 @@ enum Deed {
 
 struct TestStep {
     manifest: Manifest,
+    digest: String,
     deed: Deed,
 }
 
@@ -60,7 +67,7 @@ impl Plugin for TestStep {
     }
 
     fn digest(&self) -> &str {
-        "native:1.0.0"
+        &self.digest
     }
 }
 
@@ -160,7 +167,12 @@ fn steps() -> Steps {
             settings: json!({"type": "object"}),
             build: None,
         };
-        steps.register(id, Arc::new(TestStep { manifest, deed }));
+        let step = TestStep {
+            manifest,
+            digest: "native:1.0.0".to_owned(),
+            deed,
+        };
+        steps.register(id, Arc::new(step));
     }
     Steps(steps)
 }
@@ -206,6 +218,66 @@ name: talk
 steps:
   - { id: a, uses: test/talk, with: { count: 10 } }
 ";
+
+/// Installs what needs no runtime: a component is the text of its manifest, and its step
+/// echoes.
+struct Manifests;
+
+#[async_trait]
+impl PluginHost for Manifests {
+    fn inspect(&self, component: &[u8]) -> Result<Inspected, Refusal> {
+        let refused = |reason: String| Refusal {
+            reason,
+            code: ErrorCode::Invalid,
+        };
+        let text = std::str::from_utf8(component).map_err(|error| refused(error.to_string()))?;
+        let manifest = Manifest::parse(text).map_err(|error| refused(error.to_string()))?;
+        Ok(Inspected {
+            imports: manifest
+                .capabilities
+                .iter()
+                .map(|wanted| format!("{}@0.1.0", wanted.name))
+                .collect(),
+            kind: Kind::WorkflowStep,
+            digest: hex::encode(Sha256::digest(component)),
+            size: component.len() as u64,
+            manifest,
+        })
+    }
+
+    async fn compile(&self, candidate: &Candidate) -> Result<Prepared, Refusal> {
+        let component = std::fs::read(&candidate.file).unwrap();
+        let step = TestStep {
+            manifest: self.inspect(&component)?.manifest,
+            digest: candidate.digest.clone(),
+            deed: Deed::Echo,
+        };
+        Ok(Prepared {
+            ready: Ready::Step(Arc::new(step)),
+            settings: "{}".to_owned(),
+        })
+    }
+
+    fn publish(&self, _: &[Candidate]) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn set_grants(&self, _: &str, _: &PluginGrants) {}
+
+    fn retire(&self, _: &str) {}
+}
+
+/// A component for [`Host`], wanting a tool where `wants` says so.
+pub fn component(id: &str, version: &str, wants: bool) -> Vec<u8> {
+    let mut text = format!("id = \"{id}\"\nversion = \"{version}\"\nsummary = \"echoes\"\n");
+    if wants {
+        text.push_str(
+            "[[capabilities]]\nname = \"cofferdam:tool/tool\"\nwhy = \"to echo\"\n\
+             [capabilities.grant.sh]\nprogram = \"sh\"\narguments = [\"-c\"]\n",
+        );
+    }
+    text.into_bytes()
+}
 
 /// A host in a folder of its own. The folder goes with it.
 pub struct Host {
@@ -254,7 +326,12 @@ impl Host {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         options.file_roots.push(folder.path().to_owned());
-        let state = Options::new(folder.path().join("state"));
+        let mut state = Options::new(folder.path().join("state"));
+        state.plugins = Some(PluginOptions {
+            host: Arc::new(Manifests),
+            watch: CallWatch::new(BTreeMap::new()),
+            grants: BTreeMap::new(),
+        });
         let orchestrator = Orchestrator::open(state, Arc::new(steps())).unwrap();
         orchestrator.start_engine().await.unwrap();
         Self {
@@ -313,6 +390,45 @@ impl Host {
             .extensions_mut()
             .insert(LocalActor::new(Some("owner".to_owned())));
         self.send(request).await
+    }
+
+    /// Sends a component as the owner.
+    pub async fn upload(&self, query: &str, component: Vec<u8>) -> Answer {
+        let path = format!("/api/v1/plugins{query}");
+        let mut request = upload(&path, None, component);
+        let owner = LocalActor::new(Some("owner".to_owned()));
+        request.extensions_mut().insert(owner);
+        self.send(request).await
+    }
+
+    /// Activates a version, waits until that is over, and gives the activation's id.
+    pub async fn activate(&self, plugin: &str, version: &str) -> String {
+        let path = format!("/api/v1/plugins/{plugin}/activate");
+        let body = json!({"version": version});
+        let begun = self
+            .local("POST", &path, Some(body))
+            .await
+            .expect(202)
+            .json();
+        let ended = self.settled(&begun).await;
+        assert_eq!(ended["outcome"], "active", "{ended:#}");
+        begun["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until no activation of the plugin goes on.
+    pub async fn at_rest(&self, plugin: &str) {
+        let path = format!("/api/v1/plugins/{plugin}/history?limit=1");
+        let page = self.local("GET", &path, None).await.expect(200).json();
+        for activation in page["items"].as_array().unwrap() {
+            self.settled(activation).await;
+        }
+    }
+
+    /// Waits until an activation is over, and gives how it ended.
+    pub async fn settled(&self, activation: &Value) -> Value {
+        let id = activation["id"].as_str().unwrap();
+        let ended = self.orchestrator.plugins.finished(id).await.unwrap();
+        serde_json::to_value(ended).unwrap()
     }
 
     /// With a token.
@@ -404,6 +520,15 @@ impl Served {
     pub fn stop(&mut self) {
         drop(self.stop.take());
     }
+}
+
+/// A request that hands a component over.
+pub fn upload(path: &str, token: Option<&str>, component: Vec<u8>) -> Request<Body> {
+    let mut request = Request::post(path).header(CONTENT_TYPE, "application/wasm");
+    if let Some(token) = token {
+        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+    }
+    request.body(Body::from(component)).unwrap()
 }
 
 pub fn request(

@@ -1,13 +1,14 @@
 //! `cofferdam plugin`.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 /// The commands of `plugin`.
 #[derive(Subcommand)]
 pub enum Plugin {
-    /// The plugins that are loaded, and what was refused and why.
-    List,
+    /// The plugins of the host: which version serves, whether it is well, what was refused
+    /// and why.
+    List(ListPlugins),
     /// What a file is, wants and is limited to. Nothing of it is run.
     Inspect {
         /// The component.
@@ -30,4 +31,90 @@ pub enum Plugin {
         #[arg(long, value_name = "FILE")]
         component: Option<PathBuf>,
     },
+    /// Keep a component as an installed version. What it wants and why is shown first.
+    Install(InstallPlugin),
+    /// Let an installed version serve. Where a stage fails, the version before goes on.
+    Activate {
+        /// The plugin.
+        id: String,
+        /// The version [default: the one installed last].
+        version: Option<String>,
+    },
+    /// Let the version serve again that served before.
+    Rollback {
+        /// The plugin.
+        id: String,
+    },
+    /// Forget an installed version. Refused while a run that has not ended pins it.
+    Remove {
+        /// The plugin.
+        id: String,
+        /// The version.
+        version: String,
+    },
+    /// What was installed, activated, rolled back and removed, by whom, and what came of it.
+    History {
+        /// The plugin.
+        id: String,
+        /// At most this many entries, the newest.
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: u32,
+    },
+    /// Let a plugin be called again that is in quarantine; runs that wait for it go on.
+    Release {
+        /// The plugin.
+        id: String,
+        /// Only this version.
+        version: Option<String>,
+    },
+    /// Build a plugin's folder and swap the plugin at each change, for its author.
+    Watch(WatchPlugin),
+}
+
+/// The arguments of `plugin list`.
+#[derive(Args)]
+pub struct ListPlugins {
+    /// Only plugins of this kind, such as fixer.
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Also the versions that do not serve.
+    #[arg(long)]
+    pub versions: bool,
+}
+
+/// The arguments of `plugin install`.
+#[derive(Args)]
+pub struct InstallPlugin {
+    /// The component.
+    pub file: PathBuf,
+    /// Let it serve at once.
+    #[arg(long)]
+    pub activate: bool,
+    /// How to decide.
+    #[command(flatten)]
+    pub decide: Decide,
+}
+
+/// How a question about a plugin is answered.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Decide {
+    /// Grant what the plugin wants, as its manifest proposes, without asking: for programs.
+    #[arg(long)]
+    pub grant: bool,
+    /// Do not ask where nothing has to be granted.
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// The arguments of `plugin watch`.
+#[derive(Args)]
+pub struct WatchPlugin {
+    /// The folder with plugin.toml.
+    pub folder: PathBuf,
+    /// Grant what the plugin wants, as its manifest proposes, at each build.
+    #[arg(long)]
+    pub grant: bool,
+    /// How often the folder is looked at.
+    #[arg(long, value_name = "DURATION", default_value = "500ms")]
+    pub interval: String,
 }

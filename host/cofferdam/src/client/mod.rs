@@ -16,12 +16,14 @@
 
 pub mod events;
 pub mod input;
+pub mod plugins;
 pub mod problem;
 pub mod runs;
 pub mod session;
 pub mod transport;
 
 use async_trait::async_trait;
+use axum::body::Bytes;
 use axum::http::{HeaderName, Method, header};
 use futures_util::StreamExt;
 use problem::{ClientError, Problem};
@@ -39,6 +41,25 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 /// Where the API's version 1 is.
 pub const API: &str = "/api/v1";
 
+/// What a request carries.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// JSON.
+    Json(Value),
+    /// A component, as it is in its file.
+    Component(Bytes),
+}
+
+impl Content {
+    /// Its media type and its bytes.
+    pub fn encoded(self) -> (&'static str, Bytes) {
+        match self {
+            Self::Json(value) => ("application/json", Bytes::from(value.to_string())),
+            Self::Component(bytes) => ("application/wasm", bytes),
+        }
+    }
+}
+
 /// One request.
 #[derive(Debug, Clone)]
 pub struct Ask {
@@ -48,8 +69,8 @@ pub struct Ask {
     pub path: String,
     /// The query's pairs, not escaped.
     pub query: Vec<(String, String)>,
-    /// The JSON body.
-    pub body: Option<Value>,
+    /// The body.
+    pub body: Option<Content>,
     /// Further headers.
     pub headers: Vec<(HeaderName, String)>,
 }
@@ -73,14 +94,21 @@ impl Ask {
     /// Makes or does something.
     pub fn post(path: impl Into<String>, body: Value) -> Self {
         let mut ask = Self::new(Method::POST, path);
-        ask.body = Some(body);
+        ask.body = Some(Content::Json(body));
+        ask
+    }
+
+    /// Hands a component over.
+    pub fn upload(path: impl Into<String>, component: Bytes) -> Self {
+        let mut ask = Self::new(Method::POST, path);
+        ask.body = Some(Content::Component(component));
         ask
     }
 
     /// Sets something.
     pub fn put(path: impl Into<String>, body: Value) -> Self {
         let mut ask = Self::new(Method::PUT, path);
-        ask.body = Some(body);
+        ask.body = Some(Content::Json(body));
         ask
     }
 

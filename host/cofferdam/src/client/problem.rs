@@ -103,6 +103,19 @@ pub enum ClientError {
     Setup(String),
 }
 
+impl ClientError {
+    /// Whether it may be different a moment later: the server restarts.
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::NobodyListens { .. } | Self::Unreachable { .. } | Self::Interrupted { .. } => {
+                true
+            }
+            Self::Problem(problem) => matches!(problem.status, 429 | 502 | 503 | 504),
+            Self::Nonsense { .. } | Self::Setup(_) => false,
+        }
+    }
+}
+
 impl From<Problem> for ClientError {
     fn from(problem: Problem) -> Self {
         Self::Problem(Box::new(problem))

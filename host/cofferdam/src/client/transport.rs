@@ -149,8 +149,9 @@ impl Transport {
         for (name, value) in ask.headers {
             request = request.header(name, value);
         }
-        if let Some(body) = ask.body {
-            request = request.json(&body);
+        if let Some(content) = ask.body {
+            let (media, bytes) = content.encoded();
+            request = request.header(header::CONTENT_TYPE, media).body(bytes);
         }
         let response = request.send().await.map_err(|error| {
             let (host, reason) = (self.to_string(), chain(&error));
@@ -180,9 +181,10 @@ async fn in_process(router: Router, ask: Ask) -> Result<Reply, ClientError> {
         request = request.header(name, value);
     }
     let body = match ask.body {
-        Some(body) => {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-            Body::from(body.to_string())
+        Some(content) => {
+            let (media, bytes) = content.encoded();
+            request = request.header(header::CONTENT_TYPE, media);
+            Body::from(bytes)
         }
         None => Body::empty(),
     };

@@ -1,14 +1,14 @@
-//! `cofferdam plugin list` and `inspect`.
+//! `cofferdam plugin`: which command is whose, and `inspect`.
 
-use super::{plugin_build, plugin_limits, plugin_replay};
+use super::{
+    plugin_build, plugin_install, plugin_limits, plugin_list, plugin_replay, plugin_versions,
+    plugin_watch,
+};
 use crate::cli::{Global, Output, Plugin};
 use crate::config::Config;
-use crate::host::plugin_folders;
 use crate::render::{bytes, json, safe, sayln};
 use anyhow::{Context, Result};
-use cofferdam_contract::kinds::Kind;
-use cofferdam_contract::order::sequence;
-use cofferdam_runtime::{Inspection, PluginFile, PluginFolder};
+use cofferdam_runtime::{Inspection, PluginFile};
 use serde::Serialize;
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,119 +16,25 @@ use std::process::ExitCode;
 /// Does a `plugin` command.
 pub async fn run(command: &Plugin, global: &Global) -> Result<ExitCode> {
     match command {
-        Plugin::List => list(global),
+        Plugin::List(command) => plugin_list::run(command, global).await,
         Plugin::Inspect { file } => inspect(file, global),
         Plugin::Build { folder, out } => plugin_build::run(folder, out.as_deref(), global.output),
         Plugin::Replay {
             recording,
             component,
         } => plugin_replay::run(recording, component.as_deref(), global).await,
-    }
-}
-
-#[derive(Serialize)]
-struct Listed {
-    plugins: Vec<ListedPlugin>,
-    refused: Vec<ListedRefusal>,
-}
-
-#[derive(Serialize)]
-struct ListedPlugin {
-    id: String,
-    kind: Kind,
-    version: String,
-    summary: String,
-    digest: String,
-    file: String,
-}
-
-#[derive(Serialize)]
-struct ListedRefusal {
-    file: String,
-    reason: String,
-}
-
-fn list(global: &Global) -> Result<ExitCode> {
-    let config = Config::read(global.config.as_deref())?;
-    let folders = plugin_folders(global, &config);
-    let found = PluginFolder::scan(&folders);
-    let listed = Listed {
-        plugins: in_order(&found.plugins)?,
-        refused: found
-            .refused
-            .iter()
-            .map(|refused| ListedRefusal {
-                file: refused.path.display().to_string(),
-                reason: refused.reason.to_string(),
-            })
-            .collect(),
-    };
-    if global.output == Output::Json {
-        json(&listed)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if listed.plugins.is_empty() {
-        let places: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
-        if places.is_empty() {
-            sayln!("no plugins: there is no plugin folder; name one with --plugins FOLDER");
-        } else {
-            sayln!("no plugins in {}", places.join(", "));
+        Plugin::Install(command) => plugin_install::install(command, global).await,
+        Plugin::Activate { id, version } => {
+            plugin_install::activate(id, version.as_deref(), global).await
         }
-    } else {
-        sayln!(
-            "{:<12}  {:<14}  {:<9}  {:<12}  summary",
-            "kind",
-            "id",
-            "version",
-            "digest"
-        );
-    }
-    for plugin in &listed.plugins {
-        let short: String = plugin.digest.chars().take(12).collect();
-        sayln!(
-            "{:<12}  {:<14}  {:<9}  {short}  {}",
-            plugin.kind.to_string(),
-            plugin.id,
-            plugin.version,
-            safe(&plugin.summary)
-        );
-    }
-    if !listed.refused.is_empty() {
-        sayln!("\nrefused:");
-    }
-    for refused in &listed.refused {
-        sayln!("  {}: {}", safe(&refused.file), safe(&refused.reason));
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// By kind, and in each kind as they run.
-fn in_order(plugins: &[PluginFile]) -> Result<Vec<ListedPlugin>> {
-    let mut listed = Vec::new();
-    for kind in Kind::ALL {
-        let own: Vec<&PluginFile> = plugins
-            .iter()
-            .filter(|plugin| plugin.inspection.kind == kind)
-            .collect();
-        let manifests: Vec<_> = own
-            .iter()
-            .map(|plugin| &plugin.inspection.manifest)
-            .collect();
-        for id in sequence(&manifests)? {
-            let Some(plugin) = own.iter().find(|p| p.inspection.manifest.id == id) else {
-                continue;
-            };
-            listed.push(ListedPlugin {
-                id,
-                kind,
-                version: plugin.inspection.manifest.version.clone(),
-                summary: plugin.inspection.manifest.summary.clone(),
-                digest: plugin.inspection.digest.clone(),
-                file: plugin.path.display().to_string(),
-            });
+        Plugin::Rollback { id } => plugin_install::rollback(id, global).await,
+        Plugin::Remove { id, version } => plugin_versions::remove(id, version, global).await,
+        Plugin::History { id, limit } => plugin_versions::history(id, *limit, global).await,
+        Plugin::Release { id, version } => {
+            plugin_versions::release(id, version.as_deref(), global).await
         }
+        Plugin::Watch(command) => plugin_watch::run(command, global).await,
     }
-    Ok(listed)
 }
 
 /// What a file says of itself, and what it may use here.

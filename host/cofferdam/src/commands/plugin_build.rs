@@ -42,8 +42,31 @@ const OPTIMISED: [&str; 10] = [
     "profile.release.strip=true",
 ];
 
-/// Builds the folder and writes the component.
+/// Builds the folder, writes the component and says what it is.
 pub fn run(folder: &Path, out: Option<&Path>, output: Output) -> Result<ExitCode> {
+    let built = build(folder)?;
+    let target = out.map_or_else(
+        || PathBuf::from(format!("{}.wasm", built.inspection.manifest.id)),
+        Path::to_owned,
+    );
+    if let Some(parent) = target.parent() {
+        std::fs::create_dir_all(parent)
+            .with_context(|| format!("cannot make {}", parent.display()))?;
+    }
+    cofferdam_orchestrator::migration::report::write_whole(&target, &built.component)?;
+    say(&built.inspection, &target, output)
+}
+
+/// A plugin that was built.
+pub struct Built {
+    /// The component with its manifest.
+    pub component: Vec<u8>,
+    /// What it is.
+    pub inspection: Inspection,
+}
+
+/// Builds the folder. What the tools say goes to standard error.
+pub fn build(folder: &Path) -> Result<Built> {
     let file = folder.join("plugin.toml");
     let text = std::fs::read_to_string(&file)
         .with_context(|| format!("cannot read {}; a plugin's folder has one", file.display()))?;
@@ -60,18 +83,12 @@ pub fn run(folder: &Path, out: Option<&Path>, output: Output) -> Result<ExitCode
     };
     let bytes = std::fs::read(&component)
         .with_context(|| format!("the build left no {}", component.display()))?;
-    let finished = embed_manifest(&bytes, &manifest).context("the build's result is no plugin")?;
-    let inspection = inspect(&finished).context("the build's result is no plugin")?;
-    let target = out.map_or_else(
-        || PathBuf::from(format!("{}.wasm", manifest.id)),
-        Path::to_owned,
-    );
-    if let Some(parent) = target.parent() {
-        std::fs::create_dir_all(parent)
-            .with_context(|| format!("cannot make {}", parent.display()))?;
-    }
-    cofferdam_orchestrator::migration::report::write_whole(&target, &finished)?;
-    say(&inspection, &target, output)
+    let component = embed_manifest(&bytes, &manifest).context("the build's result is no plugin")?;
+    let inspection = inspect(&component).context("the build's result is no plugin")?;
+    Ok(Built {
+        component,
+        inspection,
+    })
 }
 
 fn say(inspection: &Inspection, target: &Path, output: Output) -> Result<ExitCode> {

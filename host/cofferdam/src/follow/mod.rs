@@ -142,7 +142,7 @@ impl Following<'_> {
         let mut tried = 0;
         loop {
             match self.client.run(run, "").await {
-                Err(error) if is_passing(&error) && tried < ATTEMPTS => {
+                Err(error) if error.is_passing() && tried < ATTEMPTS => {
                     tokio::time::sleep(wait).await;
                     tried += 1;
                     wait *= 2;
@@ -160,7 +160,7 @@ impl Following<'_> {
                 .client
                 .run_events(run, self.after.as_deref(), self.options.logs);
             match stream.await {
-                Err(error) if is_passing(&error) && tried < ATTEMPTS => {
+                Err(error) if error.is_passing() && tried < ATTEMPTS => {
                     tokio::time::sleep(wait).await;
                     tried += 1;
                     wait *= 2;
@@ -221,17 +221,6 @@ impl Following<'_> {
                 "stopped; the run stays as it is, `cofferdam runs watch {run}` or `cofferdam serve` carries it on"
             )
         }
-    }
-}
-
-/// What may be different a moment later: the server restarts.
-const fn is_passing(error: &ClientError) -> bool {
-    match error {
-        ClientError::NobodyListens { .. }
-        | ClientError::Unreachable { .. }
-        | ClientError::Interrupted { .. } => true,
-        ClientError::Problem(problem) => matches!(problem.status, 429 | 502 | 503 | 504),
-        ClientError::Nonsense { .. } | ClientError::Setup(_) => false,
     }
 }
 

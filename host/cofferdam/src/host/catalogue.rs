@@ -5,6 +5,7 @@
 //! one that serves gets its own copy, by digest; such a component is kept loaded for the
 //! runs after it.
 
+use super::listing;
 use super::live::Live;
 use crate::config::Config;
 use anyhow::Result;
@@ -13,7 +14,8 @@ use cofferdam_contract::kinds::{Kind, WorkflowStep};
 use cofferdam_contract::manifest::Manifest;
 use cofferdam_contract::types::ErrorCode;
 use cofferdam_orchestrator::catalogue::{
-    Catalogue, CatalogueError, NativeSteps, PluginInfo, ResolvedPlugin, StepReference,
+    Catalogue, CatalogueError, NativeSteps, PluginInfo, RefusedPlugin, ResolvedPlugin,
+    StepReference,
 };
 use cofferdam_orchestrator::migration::request::GivenSettings;
 use cofferdam_orchestrator::runs::nearest::did_you_mean;
@@ -163,29 +165,13 @@ impl Catalogue for Plugins {
     }
 
     fn list(&self) -> Vec<PluginInfo> {
-        let served = self.live.now();
-        let components = served.code.values().map(|code| {
-            let PluginFile { path, inspection } = code.file();
-            let manifest = &inspection.manifest;
-            let inherent = inspection.kind.inherent_imports();
-            PluginInfo {
-                id: manifest.id.clone(),
-                version: manifest.version.clone(),
-                kind: inspection.kind,
-                digest: inspection.digest.clone(),
-                summary: manifest.summary.clone(),
-                settings: manifest.settings.clone(),
-                capabilities: inspection
-                    .imports
-                    .iter()
-                    .filter(|import| !inherent.contains(&import.as_str()))
-                    .cloned()
-                    .collect(),
-                path: Some(path.clone()),
-                problem: in_force(manifest, &self.settings).err(),
-            }
-        });
-        components.chain(self.natives.list()).collect()
+        let mut all = listing::components(&self.live, &self.settings);
+        all.extend(self.natives.list());
+        all
+    }
+
+    fn refused(&self) -> Vec<RefusedPlugin> {
+        listing::refused(&self.live)
     }
 }
 

@@ -5,6 +5,7 @@ pub mod embedded;
 mod filters;
 pub mod grants;
 mod installed;
+mod listing;
 pub mod live;
 pub mod migrations;
 mod natives;

@@ -25,6 +25,11 @@ impl Table {
         self.rows.push(cells.iter().map(one_line).collect());
     }
 
+    /// Whether it has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// Prints the table, or `empty` where it has no rows.
     pub fn print(&self, empty: &str) {
         if self.rows.is_empty() {

@@ -1,7 +1,8 @@
 //! Looking at installed plugins.
 
 use super::{
-    Activation, CrashState, Installed, PluginRegistry, PluginVersion, PluginsError, Version,
+    Activation, CrashPolicy, CrashState, Installed, PluginRegistry, PluginVersion, PluginsError,
+    Version,
 };
 use cofferdam_contract::kinds::Kind;
 use cofferdam_store::{Page, PageRequest, StoreError, Time};
@@ -55,6 +56,11 @@ impl PluginRegistry {
             quarantine,
             calls: watch.going_on(digest),
         })
+    }
+
+    /// What is done when a plugin crashes.
+    pub fn policy(&self, plugin: &str) -> CrashPolicy {
+        self.plugins().watch.policy(plugin)
     }
 
     /// The activations of a plugin, the newest first: those that are going on, those that

@@ -228,6 +228,41 @@ pub fn filesystem(given: &[(&str, &str)]) -> String {
     functions.join("\n")
 }
 
+/// A step whose functions have these bodies; those not given are ok, `execute` with `{}`.
+pub fn step(imports: &str, data: &str, given: &[(&str, &str)]) -> Vec<u8> {
+    let functions = [
+        ("validate", "(param i32 i32) (result i32)", "(i32.const 0)"),
+        ("plan", "(param i32 i32) (result i32)", "(unreachable)"),
+        (
+            "execute",
+            "(param i32 i32) (result i32)",
+            // result<string, error>: tag, then pointer and length.
+            "(i32.store (i32.const 260) (i32.const 300))
+             (i32.store (i32.const 264) (i32.const 2))
+             (i32.store16 (i32.const 300) (i32.const 0x7d7b))
+             (i32.const 256)",
+        ),
+        (
+            "compensate",
+            "(param i32 i32 i32 i32 i32) (result i32)",
+            "(i32.const 0)",
+        ),
+    ];
+    let functions: Vec<String> = functions
+        .iter()
+        .map(|(name, signature, otherwise)| {
+            let body = given.iter().find(|(given, _)| given == name);
+            let body = body.map_or(*otherwise, |(_, body)| body);
+            format!("(func (export \"cofferdam:plugin/step@0.1.0#{name}\") {signature} {body})")
+        })
+        .collect();
+    component(
+        "step",
+        imports,
+        &format!("{data}\n{}", functions.join("\n")),
+    )
+}
+
 /// A manifest with these limits.
 pub fn manifest(id: &str, limits: &str) -> Manifest {
     Manifest::parse(&format!(
