@@ -128,7 +128,7 @@ async fn what_is_not_granted_is_denied_and_the_log_names_the_scope() {
     for (request, error, told) in cases {
         // An instance tells only so much, so each gets its own.
         let host = Host::new(&local(&site, more));
-        let output = host.execute(&[request.clone()]).await.unwrap();
+        let output = host.execute(std::slice::from_ref(&request)).await.unwrap();
         let answer = &output["answers"][0];
         let found = answer["error"].as_str().unwrap_or_default();
         assert_eq!(error.is_empty(), found.is_empty(), "{request}: {answer}");
@@ -152,7 +152,7 @@ async fn a_name_that_leads_to_this_machine_needs_the_address_granted() {
     let authority = format!("localhost:{}", site.port());
     let request = to(&authority, "/hello");
     let host = Host::new(&local(&site, ""));
-    let output = host.execute(&[request.clone()]).await.unwrap();
+    let output = host.execute(std::slice::from_ref(&request)).await.unwrap();
     assert_eq!(
         output["answers"][0]["error"], "ErrorCode::DestinationIpProhibited",
         "{output}"
@@ -280,22 +280,31 @@ async fn what_was_sent_and_received_counts() {
     let fits = json!({
         "method": "POST", "authority": site.authority(), "path": "/count", "send": 32 << 10,
     });
-    let output = small(&local(&site, "")).execute(&[fits.clone()]).await;
+    let output = small(&local(&site, ""))
+        .execute(std::slice::from_ref(&fits))
+        .await;
     assert_eq!(output.unwrap()["answers"][0]["body"], "32768");
 
     // Each fits; together they do not.
-    let output = small(&local(&site, "")).execute(&[fits.clone(), fits]).await;
+    let output = small(&local(&site, ""))
+        .execute(&[fits.clone(), fits])
+        .await;
     let answers = output.unwrap()["answers"].clone();
     assert_eq!(answers[0]["status"], 200, "{answers}");
     let spent = "the egress limit of the call is reached";
-    assert!(answers[1]["error"].as_str().unwrap().contains(spent), "{answers}");
+    assert!(
+        answers[1]["error"].as_str().unwrap().contains(spent),
+        "{answers}"
+    );
 
     let mut sends = to(site.authority(), "/count");
     sends["method"] = json!("POST");
     sends["send"] = json!(1 << 20);
     let receives = to(site.authority(), "/big");
     for request in [sends, receives] {
-        let output = small(&local(&site, "")).execute(std::slice::from_ref(&request)).await;
+        let output = small(&local(&site, ""))
+            .execute(std::slice::from_ref(&request))
+            .await;
         let answer = output.unwrap()["answers"][0].clone();
         let error = answer["error"].as_str().unwrap_or_default();
         assert!(error.contains(spent), "{request}: {answer}");

@@ -247,8 +247,16 @@ fn inspect_says_what_a_file_is_and_wants_and_runs_nothing() {
             "its clocks stand still"
         };
         assert!(text.contains(clocks), "{text}");
-        for wanted in shown["manifest"]["capabilities"].as_array().into_iter().flatten() {
-            let line = format!("grant:   {}: {}", text_of(&wanted["name"]), text_of(&wanted["why"]));
+        for wanted in shown["manifest"]["capabilities"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let line = format!(
+                "grant:   {}: {}",
+                text_of(&wanted["name"]),
+                text_of(&wanted["why"])
+            );
             assert!(text.contains(&line), "{line} in {text}");
             assert!(text.contains(&format!("[plugins.{id}.grants.")), "{text}");
         }

@@ -128,7 +128,9 @@ async fn boot(
     let services = StepServices {
         tools: Arc::new(tools),
         secrets: journal.clone(),
-        http: Arc::new(cofferdam_orchestrator::grants::Granted::nothing("boot-test")),
+        http: Arc::new(cofferdam_orchestrator::grants::Granted::nothing(
+            "boot-test",
+        )),
         operations: journal.clone(),
         artifacts: journal,
     };

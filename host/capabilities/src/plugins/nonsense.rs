@@ -350,7 +350,7 @@ mod tests {
             report(&notes),
             identity(&labelled),
             target(&long),
-            xattr_names(&[long.clone()]),
+            xattr_names(std::slice::from_ref(&long)),
             xattr(long.as_bytes()),
             listed(page(&[&long], None)),
             listed(page(&["a"], Some(&long))),

@@ -74,8 +74,9 @@ fn code(code: &ErrorCode) -> String {
 fn of_stream(error: StreamError) -> String {
     match error {
         StreamError::Closed => "closed".to_owned(),
-        StreamError::LastOperationFailed(error) => http_error_code(&error)
-            .map_or_else(|| error.to_debug_string(), |error| code(&error)),
+        StreamError::LastOperationFailed(error) => {
+            http_error_code(&error).map_or_else(|| error.to_debug_string(), |error| code(&error))
+        }
     }
 }
 
