@@ -1,4 +1,5 @@
-//! `soak`: the tests of `tests/tests/soak/` with many more rounds than `test` has time for.
+//! `soak`: the tests of `tests/tests/soak/` and the hostile guests with many more rounds than
+//! `test` has time for.
 //!
 //! The tests are the same and read the number of rounds from the environment, so that a
 //! sample of what soaks is part of every `cargo xtask test`.
@@ -10,6 +11,11 @@ use crate::{build_plugins, seed, setup};
 
 /// The variable with the number of kills; tests take 20 without it.
 const KILLS: &str = "COFFERDAM_KILLS";
+
+/// The test that runs every hostile guest beside a neighbour, and the variable with how often
+/// it does; with it, it also asserts how long the neighbour waits.
+const SIEGE: &str = "every_attack_ends_as_it_must_and_nothing_is_left_of_it";
+const ROUNDS: &str = "COFFERDAM_ROUNDS";
 
 /// Runs those with `filter` in their name.
 pub(crate) fn run(
@@ -28,5 +34,14 @@ pub(crate) fn run(
     }
     soak.env(KILLS, kills.to_string());
     seed::give(&mut soak, seed);
-    run_command(&mut soak)
+    run_command(&mut soak)?;
+    if filter.is_some_and(|filter| !SIEGE.contains(filter)) {
+        return Ok(());
+    }
+    // Its times are those of the program that people run, not of a debug build.
+    let package = ["test", "--release", "--package", "cofferdam-tests"];
+    let mut siege = workspace.cargo(&package);
+    siege.args(["--test", "hostile", "--", "--nocapture", SIEGE]);
+    siege.env(ROUNDS, "3");
+    run_command(&mut siege)
 }

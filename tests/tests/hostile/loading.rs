@@ -10,7 +10,9 @@ use cofferdam_capabilities::{load_plugins, runtime};
 use cofferdam_contract::grants::Granted;
 use cofferdam_contract::kinds::Kind;
 use cofferdam_runtime::cache::Cache;
+use cofferdam_runtime::compiler::Compiler;
 use cofferdam_runtime::{LoadError, MAX_COMPONENT_BYTES, Options, PluginFile, PluginFolder};
+use cofferdam_tests::binary;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -206,9 +208,14 @@ fn made(expected: Expected) -> Case {
     }
 }
 
-/// Loads a component and, where that is possible, runs it, beside a neighbour.
+/// Loads a component as the product does, with a compiler that is a process of its own, and
+/// runs it where that is possible, beside a neighbour.
 async fn load_beside_neighbour(what: &str, component: &[u8]) -> Ended {
-    let ground = Ground::new(&Options::uncached());
+    let options = Options {
+        compiler: Compiler::program(binary()),
+        ..Options::uncached()
+    };
+    let ground = Ground::new(&options);
     let neighbour = Neighbour::begin(&ground).await;
     let attack = ground.take(component);
     let watcher = Arc::new(Watcher::default());
@@ -391,5 +398,32 @@ async fn a_cache_file_that_is_cut_or_damaged_is_compiled_again() {
             whole.len(),
             "it was replaced"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_cache_file_that_was_planted_is_not_run() {
+    let _beside_others = ALONE.read().await;
+    let (plugins, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, foreign) = (folder.path().join("cache"), folder.path().join("foreign"));
+    install(plugins.path(), "good", &idle_fixer(""), &[]);
+    let crashing = of_fields(Kind::Fixer, &format!("{FIX} (unreachable))"));
+    install(other.path(), "crashing", &crashing, &[]);
+    let good = run_cached(plugins.path(), &cache).await;
+    let crashes = run_cached(other.path(), &cache).await;
+    let foreigner = run_cached(other.path(), &foreign).await;
+    assert!(good[0].1 && !crashes[0].1 && !foreigner[0].1);
+    let file = cached(&cache, &good[0].0);
+    for planted in [
+        // Whole, by this host's own key, and of another plugin.
+        cached(&cache, &crashes[0].0),
+        // Whole, by another host's key.
+        cached(&foreign, &foreigner[0].0),
+    ] {
+        let planted = std::fs::read(planted).unwrap();
+        std::fs::write(&file, &planted).unwrap();
+        assert_eq!(run_cached(plugins.path(), &cache).await, good);
+        assert_ne!(std::fs::read(&file).unwrap(), planted, "it was replaced");
     }
 }

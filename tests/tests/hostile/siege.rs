@@ -1,9 +1,10 @@
 //! All attacks in one run, beside a neighbour.
 
-use crate::attack::{Ground, Watcher};
+use crate::attack::{Ended, Ground, Watcher};
 use crate::cases::{CASES, Case, Class};
 use crate::measure::{Held, Latencies};
 use crate::neighbour::Neighbour;
+use cofferdam_contract::failure::CallError;
 use cofferdam_runtime::Options;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,8 +32,13 @@ const MOST_SHOWN: usize = 400;
 /// How long the neighbour is alone, for comparison.
 const QUIET: Duration = Duration::from_millis(1_500);
 
-/// At least so long each class goes on, that the neighbour has calls enough to compare.
+/// At least so long each class goes on, and where it is asserted how long the neighbour
+/// waits: that it has calls enough to compare.
 const CLASS: Duration = Duration::from_millis(600);
+const ASSERTED_CLASS: Duration = Duration::from_secs(5);
+
+/// Attacks at once.
+const CROWD: usize = 40;
 
 /// One tick of the epoch.
 const TICK: Duration = Duration::from_millis(1);
@@ -68,7 +74,8 @@ async fn every_attack_ends_as_it_must_and_nothing_is_left_of_it() {
             wrong.extend(attack(&ground, case, rounds().unwrap_or(1) * class.storm()).await);
             count += 1;
         }
-        while began.elapsed() < CLASS {
+        let least = rounds().map_or(CLASS, |_| ASSERTED_CLASS);
+        while began.elapsed() < least {
             wrong.extend(attack(&ground, cases.clone().next_back().unwrap(), 1).await);
         }
         let noticed = Latencies::new(neighbour.noticed());
@@ -98,6 +105,43 @@ async fn every_attack_ends_as_it_must_and_nothing_is_left_of_it() {
             "the neighbour waited longer than it may"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_attacks_at_once_leave_room_for_others() {
+    let _beside_others = ALONE.read().await;
+    let ground = Arc::new(Ground::new(&Options::uncached()));
+    let case = CASES
+        .iter()
+        .find(|case| case.name == "loop-execute")
+        .unwrap();
+    let attack = Arc::new(ground.load(case).unwrap());
+    let neighbour = Neighbour::begin(&ground).await;
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..CROWD {
+        let (ground, attack) = (Arc::clone(&ground), Arc::clone(&attack));
+        crowd.spawn(async move { ground.run(case, &attack, &Arc::default()).await });
+    }
+    neighbour.noticed();
+    let mut stopped = 0;
+    while let Some(ended) = crowd.join_next().await {
+        let ended = ended.unwrap();
+        // At its own limit, or because there are too many of its kind already.
+        assert!(
+            matches!(ended, Ended::Failed(CallError::Limit { .. })),
+            "{ended:?}"
+        );
+        stopped += 1;
+    }
+    assert_eq!(stopped, CROWD);
+    let noticed = Latencies::new(neighbour.noticed());
+    neighbour.end();
+    println!(
+        "beside {CROWD} loops at once: {} calls, p99 {:?}",
+        noticed.count(),
+        noticed.percentile(99)
+    );
+    assert!(noticed.count() > 0, "nobody else was served");
 }
 
 /// Runs an attack so many times; each time it must end as the table of cases says. Says what
