@@ -305,17 +305,7 @@ impl Ground {
             return Ended::Refused(refused.reason.to_string());
         }
         if case.kind == Kind::WorkflowStep {
-            let step = attack.plugins.steps.values().next().unwrap();
-            let call = Call {
-                context: Arc::clone(watcher) as Arc<dyn Context>,
-                settings: "{}".to_owned(),
-            };
-            let port = self.listener.local_addr().unwrap().port().to_string();
-            let input = case.input.replace("PORT", &port);
-            return match step.execute(call, services(), &input).await {
-                Ok(_) => Ended::Well,
-                Err(error) => Ended::Failed(error),
-            };
+            return self.run_step(case, attack, watcher).await;
         }
         let disk = self.folder.path().join("machine/disk.raw");
         let before = state(&disk);
@@ -330,6 +320,21 @@ impl Ground {
         let left = listing(&self.folder.path().join("scratch"));
         assert_eq!(left, [""; 0], "{}: an overlay was left", case.name);
         ended
+    }
+
+    /// Runs a step to its end, once.
+    pub async fn run_step(&self, case: &Case, attack: &Attack, watcher: &Arc<Watcher>) -> Ended {
+        let step = attack.plugins.steps.values().next().unwrap();
+        let call = Call {
+            context: Arc::clone(watcher) as Arc<dyn Context>,
+            settings: "{}".to_owned(),
+        };
+        let port = self.listener.local_addr().unwrap().port().to_string();
+        let input = case.input.replace("PORT", &port);
+        match step.execute(call, services(), &input).await {
+            Ok(_) => Ended::Well,
+            Err(error) => Ended::Failed(error),
+        }
     }
 
     /// Whether somebody connected to the port that attacks are told.

@@ -120,7 +120,7 @@ async fn many_attacks_at_once_leave_room_for_others() {
     let mut crowd = tokio::task::JoinSet::new();
     for _ in 0..CROWD {
         let (ground, attack) = (Arc::clone(&ground), Arc::clone(&attack));
-        crowd.spawn(async move { ground.run(case, &attack, &Arc::default()).await });
+        crowd.spawn(async move { ground.run_step(case, &attack, &Arc::default()).await });
     }
     neighbour.noticed();
     let mut stopped = 0;
