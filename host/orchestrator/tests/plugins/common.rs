@@ -6,7 +6,7 @@ use cofferdam_contract::kinds::{Call, Kind, Plugin, StepServices, WorkflowStep};
 use cofferdam_contract::manifest::Manifest;
 use cofferdam_contract::types::{Error, ErrorCode, StepPlan};
 use cofferdam_orchestrator::catalogue::{
-    Catalogue, CatalogueError, PluginInfo, ResolvedPlugin, StepReference,
+    Catalogue, CatalogueError, NativeSteps, PluginInfo, ResolvedPlugin, StepReference,
 };
 use cofferdam_orchestrator::grants::PluginGrants;
 use cofferdam_orchestrator::plugins::{
@@ -16,6 +16,8 @@ use cofferdam_orchestrator::plugins::{
 use cofferdam_orchestrator::runs::{RunView, StartRun, WorkflowSource};
 use cofferdam_orchestrator::{Actor, Options, Orchestrator};
 use cofferdam_store::{Event, EventFilter, PinnedPlugin, RunState};
+
+use crate::mending::Mending;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -26,6 +28,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub const ID: &str = "scripted";
+/// A fixer that is in no store.
+pub const MENDER: &str = "mender";
 
 /// What a component is here: its manifest, and what it does.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -189,6 +193,7 @@ pub struct Shelf {
     stage: Arc<Stage>,
     watch: Arc<CallWatch>,
     serving: Mutex<Option<(Candidate, Arc<dyn WorkflowStep>)>>,
+    natives: NativeSteps,
 }
 
 impl Shelf {
@@ -263,6 +268,9 @@ impl PluginHost for Shelf {
 #[async_trait]
 impl Catalogue for Shelf {
     fn resolve(&self, uses: &StepReference) -> Result<ResolvedPlugin, CatalogueError> {
+        if let Some(native) = self.natives.resolve(uses) {
+            return native;
+        }
         let serving = self.serving.lock().unwrap();
         let Some((candidate, _)) = serving.as_ref().filter(|(c, _)| c.id == uses.id) else {
             return Err(CatalogueError::NotFound {
@@ -279,6 +287,9 @@ impl Catalogue for Shelf {
     }
 
     async fn step(&self, pinned: &PinnedPlugin) -> Result<Arc<dyn WorkflowStep>, CatalogueError> {
+        if let Some(native) = self.natives.pinned(pinned) {
+            return native;
+        }
         {
             let serving = self.serving.lock().unwrap();
             if let Some((candidate, step)) = serving.as_ref()
@@ -339,12 +350,16 @@ impl Host {
         stage: Arc<Stage>,
         configured: Configured,
     ) -> Self {
-        let policies = BTreeMap::from([(ID.to_owned(), configured.policy)]);
-        let watch = CallWatch::new(policies);
+        let policies = [ID, MENDER].map(|id| (id.to_owned(), configured.policy));
+        let watch = CallWatch::new(BTreeMap::from(policies));
+        let mending = Arc::new(Mending::new(&watch));
+        let mut natives = NativeSteps::new();
+        natives.register("native/mend", Arc::clone(&mending) as _);
         let shelf = Arc::new(Shelf {
             stage: Arc::clone(&stage),
             watch: Arc::clone(&watch),
             serving: Mutex::default(),
+            natives,
         });
         let mut options = Options::new(folder.path());
         options.engine.grace = Duration::from_millis(50);
@@ -354,6 +369,7 @@ impl Host {
             grants: BTreeMap::from([(ID.to_owned(), configured.grants)]),
         });
         let orchestrator = Orchestrator::open(options, shelf).unwrap();
+        mending.store.set(orchestrator.store.clone()).ok();
         orchestrator.start_engine().await.unwrap();
         Self {
             orchestrator,
@@ -407,7 +423,11 @@ impl Host {
     }
 
     pub async fn start(&self) -> RunView {
-        let request = StartRun::new(WorkflowSource::Text(WORKFLOW.to_owned()), json!({}));
+        self.start_with(WORKFLOW).await
+    }
+
+    pub async fn start_with(&self, workflow: &str) -> RunView {
+        let request = StartRun::new(WorkflowSource::Text(workflow.to_owned()), json!({}));
         let started = self.orchestrator.runs.start(&actor(), request).await;
         started.unwrap_or_else(|error| panic!("{error}"))
     }

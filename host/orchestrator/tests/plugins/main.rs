@@ -11,4 +11,5 @@ mod common;
 mod crashes;
 mod grants;
 mod lifecycle;
+mod mending;
 mod stages;
