@@ -479,7 +479,11 @@ impl Work {
         if let Some(old) = old {
             let calls = plugins.watch.going_on(&old.digest);
             detail.insert("calls".to_owned(), json!(calls));
-            plugins.watch.idle(&old.digest).await;
+            tokio::select! {
+                () = plugins.watch.idle(&old.digest) => {}
+                // The next host ends what is published.
+                () = engine.left() => return Ok(()),
+            }
         }
         self.told(Stage::Drain, Some(Value::Object(detail)))?;
         self.told(Stage::Retire, None)?;
