@@ -7,6 +7,7 @@
 )]
 
 use cofferdam_fixtures::{Format, Variant};
+use cofferdam_tests::server::Server;
 use cofferdam_tests::{Job, PLAN_TIME, Ran, cofferdam, link_plugins, plugins, read_json, run};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -191,4 +192,34 @@ fn what_is_there_is_not_overwritten() {
     assert_eq!(fs::read(job.path("out/report.json")).unwrap(), report);
     assert!(!job.path("out/guest.raw").exists());
     job.source_is_untouched();
+}
+
+#[test]
+fn a_server_applies_a_plan_that_names_its_own_disks() {
+    let test = "a_server_applies_a_plan_that_names_its_own_disks";
+    let Some(job) = Job::new(test, Variant::Bootable, Format::Qcow2) else {
+        return;
+    };
+    let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    let (source, plan, out) = (
+        text(&job.source),
+        text(&job.path("plan.json")),
+        text(&job.path("out")),
+    );
+    let _ = run(&mut cofferdam(
+        job.folder(),
+        &["migrate", &source, "--plan", &plan],
+    ))
+    .code(0);
+    let server = Server::start(job.folder(), &["--file-root", &text(job.folder())]);
+    let ran = run(cofferdam(
+        job.folder(),
+        &["migrate", "--apply", &plan, "-o", &out, "--yes"],
+    )
+    .env("COFFERDAM_SERVER", server.url())
+    .env("COFFERDAM_TOKEN", server.token()));
+    let _ = ran.code(0);
+    let report = read_json(&job.path("out/report.json"));
+    assert_eq!(report["plan"], read_json(&job.path("plan.json")));
+    server.stop();
 }

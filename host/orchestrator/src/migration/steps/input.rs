@@ -51,12 +51,17 @@ pub(super) struct PlanInput {
 }
 
 impl PlanInput {
-    /// What can be told without looking at a file.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    /// Whether a new plan can be made: something has to say which disks.
+    pub(super) fn check_new(&self) -> Result<(), Error> {
         let given = self.disks.as_ref().is_some_and(|disks| !disks.is_empty());
         if !given && self.apply.is_none() {
             return Err(Error::invalid("`disks` names no disk"));
         }
+        self.check()
+    }
+
+    /// What can be told without looking at a file. A plan that is there says which disks.
+    pub(super) fn check(&self) -> Result<(), Error> {
         if let Some(named) = &self.named
             && named.len() != self.disks.as_ref().map_or(0, Vec::len)
         {

@@ -42,7 +42,6 @@ pub use reach::{Reach, RunReach};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::runtime::Handle;
 
 /// The workflow.
 pub const WORKFLOW: BuiltInWorkflow = BuiltInWorkflow {
@@ -166,7 +165,7 @@ struct Job {
 impl Job {
     /// Does `work` on a thread for blocking work, as migrating is: plugins' calls are waited
     /// for, and disks are read and written in between. When the call is dropped, the
-    /// request's flag ends the work.
+    /// request's flag ends the work, on timers of its own: the host may be leaving by then.
     async fn on_thread<T, F>(
         &self,
         work: impl FnOnce(Arc<Request>) -> F + Send + 'static,
@@ -175,8 +174,15 @@ impl Job {
         T: Send + 'static,
         F: Future<Output = Result<T, MigrateError>>,
     {
-        let (request, handle) = (Arc::clone(&self.request), Handle::current());
-        tokio::task::spawn_blocking(move || handle.block_on(work(request)))
+        let request = Arc::clone(&self.request);
+        let on_its_own = move || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .map_err(|error| MigrateError::Host(format!("no timers can be had: {error}")))?
+                .block_on(work(request))
+        };
+        tokio::task::spawn_blocking(on_its_own)
             .await
             .unwrap_or_else(|error| Err(MigrateError::Host(error.to_string())))
     }

@@ -43,7 +43,7 @@ impl PlanStep {
 
     fn input(&self, call: &str, input: &str) -> Result<PlanInput, CallError> {
         let input: PlanInput = self.about.read(call, input)?;
-        input.check().map_err(self.about.answered(call))?;
+        input.check_new().map_err(self.about.answered(call))?;
         Ok(input)
     }
 }
