@@ -139,6 +139,7 @@ impl Watch<'_> {
         self.served = Some(digest);
         let took = began.elapsed();
         if let Some(to) = &followed.activation.to {
+            self.tidy(plugin, &to.version).await;
             self.tell(
                 "swapped",
                 &json!({
@@ -151,7 +152,6 @@ impl Watch<'_> {
                     took.as_secs_f64()
                 ),
             );
-            self.tidy(plugin, &to.version).await;
         }
         Ok(())
     }
