@@ -12,6 +12,9 @@ use crate::{build_plugins, setup};
 /// Rounds of which medians are shown.
 const ROUNDS: usize = 5;
 
+/// The test that prints what a plugin notices of attacks beside it.
+const NEIGHBOUR: &str = "every_attack_ends_as_it_must_and_nothing_is_left_of_it";
+
 /// One measurement.
 struct Bench {
     name: &'static str,
@@ -40,6 +43,11 @@ const BENCHES: &[Bench] = &[
         name: "runs",
         measures: "steps with their journal, effects, many runs, events, recovery, memory",
         run: runs,
+    },
+    Bench {
+        name: "runtime",
+        measures: "calls against bare wasmtime and processes, limits, memory, start, swap, neighbours",
+        run: runtime,
     },
     Bench {
         name: "api",
@@ -104,6 +112,32 @@ fn api(workspace: &Workspace) -> Result<()> {
             .cargo(&package)
             .env("COFFERDAM_BIN", workspace.released("cofferdam")),
     )
+}
+
+fn runtime(workspace: &Workspace) -> Result<()> {
+    build_plugins::run_all(workspace, false)?;
+    run_command(&mut workspace.cargo(&["build", "--release", "--package", "cofferdam"]))?;
+    let package = [
+        "bench",
+        "--package",
+        "cofferdam-tests",
+        "--bench",
+        "runtime",
+    ];
+    run_command(
+        workspace
+            .cargo(&package)
+            .env("COFFERDAM_BIN", workspace.released("cofferdam"))
+            .env("COFFERDAM_PLUGINS", workspace.made("plugins")),
+    )?;
+    let neighbour = ["test", "--release", "--package", "cofferdam-tests"];
+    run_command(workspace.cargo(&neighbour).args([
+        "--test",
+        "hostile",
+        NEIGHBOUR,
+        "--",
+        "--nocapture",
+    ]))
 }
 
 fn migrate(workspace: &Workspace) -> Result<()> {

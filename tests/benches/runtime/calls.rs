@@ -2,7 +2,7 @@
 
 use crate::echo;
 use crate::guest::{Bench, all_but};
-use crate::peers::{Resident, spawned};
+use crate::peers::{Extism, Resident, spawned};
 use crate::spells::{Way, head, row, spell};
 use cofferdam_contract::bindings::exports::cofferdam::plugin::step::{Guest, GuestIndices};
 use cofferdam_contract::services::Context;
@@ -157,7 +157,7 @@ async fn near(ours: &Arc<Ours>, input: &Arc<str>, is_fresh: bool) -> Duration {
     spell.await.unwrap()
 }
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 10] = [
     "fresh instance, bare wasmtime",
     "fresh instance, from the guest threads",
     "fresh instance, from another thread",
@@ -166,15 +166,26 @@ const NAMES: [&str; 8] = [
     "warm instance, from another thread",
     "a process for each call (`cat`)",
     "a resident process over a pipe (`cat`)",
+    "fresh plugin, Extism",
+    "warm plugin, Extism",
 ];
 
-async fn size(bare: &mut Bare, ours: &Arc<Ours>, size: usize, rounds: usize) -> [Way; 8] {
+async fn size(
+    bare: &mut Bare,
+    ours: &Arc<Ours>,
+    extism: &mut Option<Extism>,
+    size: usize,
+    rounds: usize,
+) -> Vec<Way> {
     let input: Arc<str> = "x".repeat(size).into();
-    let mut ways = NAMES.map(Way::new);
+    let mut ways = Vec::from(NAMES.map(Way::new));
+    if extism.is_none() {
+        ways.truncate(8);
+    }
     let mut resident = Resident::start();
     // The first round fills caches and is not counted.
     for round in 0..=rounds {
-        let took = [
+        let mut took = vec![
             spell!(bare.fresh(&input).await),
             near(ours, &input, true).await,
             ours.fresh(&input).await,
@@ -184,6 +195,10 @@ async fn size(bare: &mut Bare, ours: &Arc<Ours>, size: usize, rounds: usize) -> 
             spell!(spawned(input.as_bytes())),
             spell!(resident.call(input.as_bytes())),
         ];
+        if let Some(extism) = extism {
+            took.push(extism.ask("fresh", size));
+            took.push(extism.ask("warm", size));
+        }
         for (way, took) in ways.iter_mut().zip(took) {
             if round > 0 {
                 way.rounds.push(took);
@@ -194,13 +209,14 @@ async fn size(bare: &mut Bare, ours: &Arc<Ours>, size: usize, rounds: usize) -> 
 }
 
 /// A figure, and how it stands to what it is compared with.
-fn cell(ways: &[Way; 8], at: usize) -> String {
+fn cell(ways: &[Way], at: usize) -> String {
     let own = &ways[at];
     let micros = own.micros();
     let against = match at {
         1 | 2 => format!(" ({:.2} x bare)", own.times(&ways[0])),
         4 | 5 => format!(" ({:.2} x bare)", own.times(&ways[3])),
-        6 | 7 => format!(" ({:.1} x our fresh one)", own.times(&ways[1])),
+        6..9 => format!(" ({:.1} x our fresh one)", own.times(&ways[1])),
+        9 => format!(" ({:.1} x our warm one)", own.times(&ways[4])),
         _ => String::new(),
     };
     format!("{micros:.1}{against}")
@@ -218,12 +234,13 @@ pub fn measure(rounds: usize) {
         let component = echo::component();
         let mut bare = Bare::new(&component);
         let ours = Arc::new(Ours::new(&component).await);
+        let mut extism = Extism::start();
         let mut sizes = Vec::new();
         for bytes in SIZES {
-            sizes.push(size(&mut bare, &ours, bytes, rounds).await);
+            sizes.push(size(&mut bare, &ours, &mut extism, bytes, rounds).await);
         }
         head(&["one call, µs", "0", "1 KiB", "64 KiB"]);
-        for (at, name) in NAMES.iter().enumerate() {
+        for (at, name) in NAMES.iter().enumerate().take(sizes[0].len()) {
             let cells = sizes.iter().map(|ways| cell(ways, at));
             row(&[(*name).to_owned()]
                 .into_iter()

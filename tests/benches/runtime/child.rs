@@ -42,12 +42,21 @@ pub fn ask(what: &str, arguments: &[&str]) -> Vec<f64> {
         .collect()
 }
 
-/// Resident memory of a process (`self` is this one), KiB.
-pub fn resident(process: &str) -> f64 {
+/// A row of a process's status (`self` is this one), KiB.
+fn status(process: &str, row: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
+    let line = status.lines().find_map(|line| line.strip_prefix(row));
+    let words = line.unwrap().split_whitespace().nth(1);
+    words.unwrap().parse().unwrap()
+}
+
+/// Resident memory, KiB.
+pub fn resident(process: &str) -> f64 {
+    status(process, "VmRSS")
+}
+
+/// Resident memory of this process without the pages of files, of which the program itself
+/// is the most, KiB.
+pub fn anonymous() -> f64 {
+    status("self", "RssAnon")
 }

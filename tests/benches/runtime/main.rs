@@ -1,4 +1,4 @@
-//! What running plugins costs: calls, limits, memory, the start of a host.
+//! What running plugins costs: calls, limits, memory, swaps, the start of a host.
 //!
 //! **Problem.** Whoever puts strangers' code into a host wants to know what the sandbox
 //! costs, beside doing without it (bare wasmtime) and beside the usual ways out (a process
@@ -34,11 +34,12 @@ mod memory;
 mod peers;
 mod spells;
 mod start;
+mod swap;
 
 use std::process::ExitCode;
 
 /// The parts, in the order of the page.
-const PARTS: [&str; 4] = ["calls", "limits", "memory", "start"];
+const PARTS: [&str; 5] = ["calls", "limits", "memory", "swap", "start"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args()
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
             "calls" => calls::measure(rounds),
             "limits" => limits::measure(rounds),
             "memory" => memory::measure(rounds),
+            "swap" => swap::measure(rounds),
             _ => start::measure(rounds),
         }
     }

@@ -1,7 +1,7 @@
 //! What plugins that are only there take, and instances that stay.
 
 use crate::calls::Warm;
-use crate::child::{ask, resident};
+use crate::child::{anonymous, ask};
 use crate::echo;
 use crate::guest::TestRun;
 use crate::spells::{head, median, row};
@@ -32,32 +32,36 @@ fn options(cache: &str) -> Options {
     }
 }
 
-fn granted() -> Granted {
-    Granted::nothing()
+/// A folder's plugins, not loaded.
+fn known(runtime: &Arc<Runtime>, folder: &str) -> Vec<PluginCode> {
+    let scan = PluginFolder::scan(&[folder.into()]);
+    let files = scan.plugins.into_iter();
+    files
+        .map(|file| PluginCode::new(Arc::clone(runtime), file, &Granted::nothing()))
+        .collect()
 }
 
-/// In a child: `FOLDER CACHE`. KiB that the folder's plugins take once they are known, and
-/// once they are loaded.
+async fn load(plugins: &[PluginCode]) {
+    for code in plugins {
+        code.load().await.unwrap();
+    }
+}
+
+/// In a child: `FIRST FOLDER CACHE`. KiB that the second folder's plugins take once they
+/// are known, and once they are loaded; the first's take what is taken once.
 pub fn plugins(arguments: &[String]) -> Vec<f64> {
-    let [folder, cache] = arguments else {
-        panic!("plugins FOLDER CACHE")
+    let [first, folder, cache] = arguments else {
+        panic!("plugins FIRST FOLDER CACHE")
     };
     current_thread().block_on(async {
         let runtime = Runtime::new(&options(cache), &[]).unwrap();
-        let before = resident("self");
-        let scan = PluginFolder::scan(&[folder.into()]);
-        let granted = granted();
-        let known: Vec<PluginCode> = scan
-            .plugins
-            .into_iter()
-            .map(|file| PluginCode::new(Arc::clone(&runtime), file, &granted))
-            .collect();
-        let listed = resident("self");
-        for code in &known {
-            code.load().await.unwrap();
-        }
-        let loaded = resident("self");
-        vec![listed - before, loaded - before]
+        let ones = known(&runtime, first);
+        load(&ones).await;
+        let before = anonymous();
+        let plugins = known(&runtime, folder);
+        let listed = anonymous();
+        load(&plugins).await;
+        vec![listed - before, anonymous() - before]
     })
 }
 
@@ -74,7 +78,11 @@ pub fn instances(arguments: &[String]) -> Vec<f64> {
     current_thread().block_on(async {
         let runtime = Runtime::new(&options, &[]).unwrap();
         let file = PluginFile::read(Path::new(file)).unwrap();
-        let code = Arc::new(PluginCode::new(Arc::clone(&runtime), file, &granted()));
+        let code = Arc::new(PluginCode::new(
+            Arc::clone(&runtime),
+            file,
+            &Granted::nothing(),
+        ));
         let exports = GuestIndices::new(code.load().await.unwrap()).unwrap();
         let run: Arc<dyn Context> = Arc::<TestRun>::default();
         let input = "x".repeat(INPUT);
@@ -83,14 +91,14 @@ pub fn instances(arguments: &[String]) -> Vec<f64> {
             .await
             .call(&input)
             .await;
-        let before = resident("self");
+        let before = anonymous();
         let mut warm = Vec::new();
         for _ in 0..count {
             let mut one = Warm::start(&code, exports.clone(), &run).await;
             one.call(&input).await;
             warm.push(one);
         }
-        vec![resident("self") - before]
+        vec![anonymous() - before]
     })
 }
 
@@ -111,13 +119,13 @@ pub fn measure(rounds: usize) {
         plugins
     });
     // Compiles what the others find.
-    ask("plugins", &[&folders[2], &cache]);
+    ask("plugins", &[&folders[0], &folders[2], &cache]);
     let file = Path::new(&folders[0]).join("p0.wasm");
     let mut figures = vec![vec![Vec::new(); COUNTS.len()]; 3];
     for _ in 0..rounds {
         for (at, count) in COUNTS.iter().enumerate() {
             let each = |kib: f64| kib / *count as f64;
-            let plugins = ask("plugins", &[&folders[at], &cache]);
+            let plugins = ask("plugins", &[&folders[0], &folders[at], &cache]);
             figures[0][at].push(each(plugins[0]));
             figures[1][at].push(each(plugins[1]));
             let count = count.to_string();
@@ -137,7 +145,7 @@ pub fn measure(rounds: usize) {
         row(&name.chain(cells).collect::<Vec<_>>());
     }
     println!(
-        "\nThe component has {} bytes. The first of anything also takes what is there once.",
+        "\nThe component has {} bytes. Pages of files, the program's own, are not counted.",
         component.len()
     );
 }

@@ -2,9 +2,16 @@
 //!
 //! Both are `cat`, which starts faster than any plugin and does nothing with what it gets,
 //! so that they are flattered.
+//!
+//! And another host of plugins, Extism, in a program outside of this workspace
+//! (`tests/benches-extism`), which times its own calls.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+/// The environment variable with the program that calls through Extism.
+const EXTISM: &str = "COFFERDAM_EXTISM";
 
 fn cat() -> Child {
     Command::new("cat")
@@ -55,6 +62,48 @@ impl Resident {
 }
 
 impl Drop for Resident {
+    fn drop(&mut self) {
+        self.to = None;
+        self.process.wait().ok();
+    }
+}
+
+/// The program that calls through Extism.
+pub struct Extism {
+    process: Child,
+    to: Option<ChildStdin>,
+    from: BufReader<ChildStdout>,
+}
+
+impl Extism {
+    /// Starts it, where the environment names it.
+    pub fn start() -> Option<Self> {
+        let Some(program) = std::env::var_os(EXTISM) else {
+            println!("Extism is left out: {EXTISM} is not set (tests/benches-extism/README.md)");
+            return None;
+        };
+        let mut process = Command::new(program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Some(Self {
+            to: process.stdin.take(),
+            from: BufReader::new(process.stdout.take().unwrap()),
+            process,
+        })
+    }
+
+    /// The median of one spell of such calls.
+    pub fn ask(&mut self, way: &str, bytes: usize) -> Duration {
+        writeln!(self.to.as_mut().unwrap(), "{way} {bytes}").unwrap();
+        let mut answer = String::new();
+        self.from.read_line(&mut answer).unwrap();
+        Duration::from_nanos(answer.trim().parse().unwrap())
+    }
+}
+
+impl Drop for Extism {
     fn drop(&mut self) {
         self.to = None;
         self.process.wait().ok();
