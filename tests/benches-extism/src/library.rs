@@ -4,8 +4,14 @@ use libloading::Symbol;
 use std::ffi::{CStr, OsStr, c_char, c_void};
 use std::ptr::{null_mut, slice_from_raw_parts};
 
-type CompileFn =
-    unsafe extern "C" fn(*const u8, u64, *mut *const c_void, u64, bool, *mut *mut c_char) -> *mut c_void;
+type CompileFn = unsafe extern "C" fn(
+    *const u8,
+    u64,
+    *mut *const c_void,
+    u64,
+    bool,
+    *mut *mut c_char,
+) -> *mut c_void;
 type StartFn = unsafe extern "C" fn(*mut c_void, *mut *mut c_char) -> *mut c_void;
 type CallFn = unsafe extern "C" fn(*mut c_void, *const c_char, *const u8, u64) -> i32;
 type LengthFn = unsafe extern "C" fn(*mut c_void) -> u64;
@@ -63,7 +69,9 @@ fn said(error: *mut c_char) -> String {
         return "Extism gave no reason".to_owned();
     }
     // SAFETY: Extism gives a string that ends with a zero.
-    unsafe { CStr::from_ptr(error) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(error) }
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// A compiled plugin.
@@ -118,7 +126,8 @@ impl Plugin<'_> {
             if code != 0 {
                 return Err(format!("Extism's call ended with {code}"));
             }
-            let length = usize::try_from((self.of.length)(self.plugin)).map_err(|e| e.to_string())?;
+            let length =
+                usize::try_from((self.of.length)(self.plugin)).map_err(|e| e.to_string())?;
             let data = (self.of.data)(self.plugin);
             if length == 0 || data.is_null() {
                 return Ok(length);

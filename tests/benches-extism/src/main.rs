@@ -73,7 +73,9 @@ fn spell(mut call: impl FnMut() -> Result<(), Failure>) -> Result<Duration, Fail
 }
 
 fn answer(compiled: &Compiled<'_>, question: &str) -> Result<Duration, Failure> {
-    let (way, bytes) = question.split_once(' ').ok_or("fresh BYTES or warm BYTES")?;
+    let (way, bytes) = question
+        .split_once(' ')
+        .ok_or("fresh BYTES or warm BYTES")?;
     let input = vec![b'x'; bytes.trim().parse()?];
     let check = |length: usize| {
         if length == input.len() {
@@ -92,7 +94,8 @@ fn answer(compiled: &Compiled<'_>, question: &str) -> Result<Duration, Failure> 
 }
 
 fn main() -> Result<(), Failure> {
-    let path = std::env::var_os("EXTISM_LIBRARY").ok_or("EXTISM_LIBRARY is not set; see README.md")?;
+    let path =
+        std::env::var_os("EXTISM_LIBRARY").ok_or("EXTISM_LIBRARY is not set; see README.md")?;
     let library = Library::load(path.as_ref())?;
     let file = std::env::temp_dir().join(format!("extism-echo-{}.wasm", std::process::id()));
     std::fs::write(&file, wat::parse_str(ECHO)?)?;
