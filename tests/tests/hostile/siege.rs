@@ -169,6 +169,10 @@ async fn attack(ground: &Ground, case: &Case, times: u32) -> Option<String> {
     None
 }
 
+/// Of the table, in the form of `docs/benchmarks.md`.
+const HEAD: &str =
+    "| class | attacks | calls | p50, ms | p99, ms | most, ms | may be, ms | held, MiB |";
+
 /// What the neighbour noticed, by class.
 struct Table {
     quiet: Duration,
@@ -181,10 +185,7 @@ impl Table {
         let p99 = quiet.percentile(99).unwrap();
         let mut table = Self {
             quiet: p99,
-            lines: vec![format!(
-                "{:<14} {:>7} {:>7} {:>10} {:>10} {:>10} {:>10} {:>9}",
-                "class", "attacks", "calls", "p50 ms", "p99 ms", "max ms", "may be ms", "held MiB"
-            )],
+            lines: vec![HEAD.to_owned(), "|---".repeat(8) + "|"],
             late: Vec::new(),
         };
         table.line("(quiet)", 0, quiet, p99);
@@ -199,7 +200,7 @@ impl Table {
             )
         };
         self.lines.push(format!(
-            "{name:<14} {attacks:>7} {:>7} {:>10} {:>10} {:>10} {:>10.2} {:>9}",
+            "| {name} | {attacks} | {} | {} | {} | {} | {:.2} | {} |",
             calls.count(),
             ms(50),
             ms(99),
