@@ -12,7 +12,7 @@ use crate::connection::create_private;
 use crate::error::{Failure, Within};
 use crate::files::{beside, remove_if_there, rename, sync_folder_of};
 use crate::sql::{all, change, first};
-use crate::{Store, StoreError, migrate};
+use crate::{Store, StoreError, Time, migrate};
 
 /// How far the numbers of events, logs and audit records jump when a backup is restored:
 /// further than any that were given out since it was made, so that a client which goes on
@@ -32,6 +32,10 @@ pub struct BackupReport {
     pub schema: i64,
     /// How many runs it has.
     pub runs: u64,
+    /// Where the database is kept in whose place it was put.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub replaced: Option<PathBuf>,
 }
 
 /// What the search for damage found.
@@ -78,8 +82,9 @@ impl Store {
     }
 
     /// Puts the backup at `from` in the place of the database at `to`, which no process
-    /// may have open. What was there is kept beside it as `TO.replaced`. The backup's
-    /// schema may be an older one; opening the store upgrades it.
+    /// may have open. What was there is kept beside it as `TO.replaced-TIME`, under a name
+    /// that nothing had; the report says which. The backup's schema may be an older one;
+    /// opening the store upgrades it.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] or [`StoreError::NewerSchema`] for the backup,
@@ -101,7 +106,10 @@ impl Store {
         let made = copy(&source, from, &draft)
             .and_then(|()| jump(&draft))
             .and_then(|()| verify(&draft))
-            .and_then(|report| set_aside(to).map(|()| report));
+            .and_then(|report| {
+                let replaced = set_aside(to)?;
+                Ok(BackupReport { replaced, ..report })
+            });
         finish(made, &draft, to)
     }
 
@@ -183,6 +191,7 @@ fn verify(path: &Path) -> Result<BackupReport, StoreError> {
         bytes: bytes.len(),
         schema,
         runs: runs.unwrap_or(0).unsigned_abs(),
+        replaced: None,
     })
 }
 
@@ -258,11 +267,11 @@ fn jump(path: &Path) -> Result<(), StoreError> {
     jumped.map_err(|failure| failure.at(path))
 }
 
-/// Keeps what is at `path` as `PATH.replaced`, and takes its log out of the way: SQLite
-/// would apply a log that stays to whatever comes in its file's place.
-fn set_aside(path: &Path) -> Result<(), StoreError> {
+/// Keeps what is at `path` under a name of its own, which it says, and takes its log out of
+/// the way: SQLite would apply a log that stays to whatever comes in its file's place.
+fn set_aside(path: &Path) -> Result<Option<PathBuf>, StoreError> {
     if !path.exists() {
-        return Ok(());
+        return Ok(None);
     }
     match empty_log(path) {
         Err(StoreError::Locked { path, why }) => return Err(StoreError::Locked { path, why }),
@@ -271,9 +280,7 @@ fn set_aside(path: &Path) -> Result<(), StoreError> {
         }
         Ok(()) => {}
     }
-    let kept = beside(path, ".replaced");
-    remove_if_there(&kept)?;
-    remove_if_there(&beside(&kept, "-wal"))?;
+    let kept = unused(path, Time::now());
     let log = beside(path, "-wal");
     if log.exists() {
         rename(&log, &beside(&kept, "-wal"))?;
@@ -281,9 +288,33 @@ fn set_aside(path: &Path) -> Result<(), StoreError> {
     remove_if_there(&beside(path, "-shm"))?;
     // The place is never empty: a host that starts now would begin with nothing.
     if std::fs::hard_link(path, &kept).is_err() {
+        create_private(&kept)?;
         std::fs::copy(path, &kept).map_err(|error| StoreError::io(&kept, &error))?;
     }
-    Ok(())
+    Ok(Some(kept))
+}
+
+/// A name for what is at `path` and was replaced at `time`, which neither another file nor
+/// another file's log has: `PATH.replaced-20260131T120000Z`, with a number where that is
+/// taken.
+fn unused(path: &Path, time: Time) -> PathBuf {
+    let mut moment = time.to_string();
+    moment.retain(|character| !"-:".contains(character));
+    let moment = moment.split('.').next().unwrap_or_default();
+    let base = beside(path, &format!(".replaced-{moment}Z"));
+    // Also a link that leads nowhere has the name.
+    let taken = |name: &Path| {
+        [name.to_owned(), beside(name, "-wal")]
+            .iter()
+            .any(|path| path.symlink_metadata().is_ok())
+    };
+    let mut name = base.clone();
+    let mut number = 1_u64;
+    while taken(&name) {
+        number = number.saturating_add(1);
+        name = beside(&base, &format!("-{number}"));
+    }
+    name
 }
 
 /// Moves the log into the file, which needs that nobody else has it open.

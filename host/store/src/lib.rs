@@ -30,6 +30,7 @@ mod id;
 mod identity;
 mod journal;
 mod logs;
+mod lost;
 mod migrate;
 mod names;
 mod operations;

@@ -8,14 +8,15 @@
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::error::Within;
 use crate::files::{beside, sync_folder_of};
 use crate::sql::{Json, all, change, first};
 use crate::{Durability, NewAudit, SecretInfo, Store, StoreError, audit};
@@ -30,6 +31,7 @@ const NONCE_BYTES: usize = 24;
 pub struct SecretKey {
     key: Zeroizing<[u8; KEY_BYTES]>,
     id: String,
+    file: PathBuf,
 }
 
 impl std::fmt::Debug for SecretKey {
@@ -73,16 +75,20 @@ impl SecretKey {
         let mut key = Zeroizing::new([0; KEY_BYTES]);
         file.read_exact(key.as_mut_slice())
             .map_err(|error| refuse(error.to_string()))?;
-        Ok(Self::new(key))
+        Ok(Self::new(key, path))
     }
 
-    fn new(key: Zeroizing<[u8; KEY_BYTES]>) -> Self {
+    fn new(key: Zeroizing<[u8; KEY_BYTES]>, file: &Path) -> Self {
         let mut hash = Sha256::new();
         hash.update("cofferdam secret key\0");
         hash.update(key.as_slice());
         let mut id = hex::encode(hash.finalize());
         id.truncate(16);
-        Self { key, id }
+        Self {
+            key,
+            id,
+            file: file.to_owned(),
+        }
     }
 
     /// Makes the key file at `path`, unless another process was faster.
@@ -112,6 +118,18 @@ impl SecretKey {
             why: format!("it cannot be made: {error}"),
         })?;
         sync_folder_of(path)
+    }
+
+    /// The refusal because `kept` secrets are encrypted with key `other`.
+    fn is_not_theirs(&self, kept: i64, other: &str) -> StoreError {
+        StoreError::SecretKey {
+            path: self.file.clone(),
+            why: format!(
+                "it has key {}, and {kept} of the secrets kept are encrypted with key {other}; \
+                 bring the right key file back, or remove those secrets and set them anew",
+                self.id
+            ),
+        }
     }
 
     fn cipher(&self) -> Result<XChaCha20Poly1305, StoreError> {
@@ -179,7 +197,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Invalid`] for a name that is empty, longer than 256 bytes or has
-    /// control characters, or a value beyond [`SECRET_LIMIT`]; and those of every write.
+    /// control characters, or a value beyond [`SECRET_LIMIT`]; [`StoreError::SecretKey`]
+    /// where other secrets are encrypted with another key; and those of every write.
     pub fn set_secret(
         &self,
         key: &SecretKey,
@@ -205,6 +224,7 @@ impl Store {
             .encrypt(&XNonce::from(nonce), payload)
             .map_err(|error| StoreError::invalid("secret", error.to_string()))?;
         self.write(Durability::Power, |tx| {
+            only_key(tx, key, (project, name))?;
             change(
                 tx,
                 "INSERT INTO secrets (project, name, key_id, nonce, ciphertext, created, updated)
@@ -271,6 +291,14 @@ impl Store {
             })
     }
 
+    /// Refuses a key that secrets are not encrypted with.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretKey`] where there are such secrets, and those of every read.
+    pub fn check_secret_key(&self, key: &SecretKey) -> Result<(), StoreError> {
+        self.read(|connection| only_key(connection, key, ("", "")))
+    }
+
     /// The secrets of `projects` (none for all) without their values, by project and name.
     ///
     /// # Errors
@@ -310,6 +338,22 @@ impl Store {
             audit::append(tx, audit)?;
             Ok(())
         })
+    }
+}
+
+/// Refuses `key` where a secret other than `but`, which is about to be replaced, is encrypted
+/// with another one: under two keys nobody could say which file belongs to which secret.
+fn only_key(connection: &Connection, key: &SecretKey, but: (&str, &str)) -> Within<()> {
+    let others = first(
+        connection,
+        "SELECT count(*), min(key_id) FROM secrets
+         WHERE key_id != ?1 AND NOT (project = ?2 AND name = ?3)",
+        [&key.id, but.0, but.1],
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?)),
+    )?;
+    match others {
+        Some((kept @ 1.., Some(other))) => Err(key.is_not_theirs(kept, &other).into()),
+        _ => Ok(()),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::connection::{self, Purpose, StoreOptions};
 use crate::error::{Failure, Within};
 use crate::files::sync_folder_of;
 use crate::sync::LogSync;
-use crate::{StoreError, Time, migrate};
+use crate::{StoreError, Time, lost, migrate};
 
 /// What a change outlives once its function has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,8 @@ impl Writer {
 
 impl Store {
     /// Opens the database file at `path`, which is made if there is none (mode 0600),
-    /// and brings it to the newest schema.
+    /// and brings it to the newest schema. Where what is beside an empty or missing file
+    /// shows that there was a database, none is begun.
     ///
     /// # Errors
     /// [`StoreError::NewerSchema`], [`StoreError::Corrupt`], [`StoreError::ReadOnly`],
@@ -133,8 +134,16 @@ impl Store {
     /// Those of [`Store::open`].
     pub fn open_with(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self, StoreError> {
         let path = path.as_ref().to_owned();
+        let length = std::fs::metadata(&path).map(|metadata| metadata.len());
+        if matches!(length, Err(_) | Ok(0)) {
+            lost::refuse_anew(&path)?;
+        }
         connection::create_private(&path)?;
         let mut connection = connection::open(&path, &options, Purpose::Write)?;
+        // SQLite takes a file whose content is gone for one that is new.
+        if migrate::check(&connection, &path)? == 0 {
+            lost::refuse_anew(&path)?;
+        }
         let found = migrate::migrate(&mut connection, &path)?;
         if found != 0 && found != migrate::newest() {
             tracing::info!(

@@ -124,7 +124,7 @@ fn a_restore_brings_back_what_was_and_keeps_what_it_replaced() {
 
     let Place { store, folder } = place;
     drop(store);
-    Store::restore(&backup, &path).unwrap();
+    let first = Store::restore(&backup, &path).unwrap().replaced.unwrap();
     let store = Store::open(&path).unwrap();
     assert_eq!(store.steps(&kept).unwrap()[0].state, StepState::Succeeded);
     assert!(matches!(store.run(&lost), Err(StoreError::NotFound { .. })));
@@ -134,8 +134,31 @@ fn a_restore_brings_back_what_was_and_keeps_what_it_replaced() {
         .unwrap();
     assert!(events[0].id > given_out);
     drop(store);
-    let replaced = Store::open(folder.path().join("cofferdam.db.replaced")).unwrap();
+    // Each restore keeps what it replaced, and none what another one kept.
+    let mut kept = vec![first.clone()];
+    for _ in 0..3 {
+        kept.extend(Store::restore(&backup, &path).unwrap().replaced);
+    }
+    kept.sort();
+    kept.dedup();
+    assert_eq!(kept.len(), 4, "{kept:?}");
+    for file in &kept {
+        assert_eq!(file.parent(), Some(folder.path()));
+        let name = file.file_name().unwrap().to_string_lossy();
+        assert!(name.starts_with("cofferdam.db.replaced-20"), "{name}");
+        assert_eq!(fs::metadata(file).unwrap().mode() & 0o777, 0o600);
+    }
+    let replaced = Store::open(first).unwrap();
     assert_eq!(replaced.run(&lost).unwrap().state, RunState::Running);
+}
+
+#[test]
+fn a_restore_to_where_nothing_was_keeps_nothing() {
+    let place = Place::new();
+    let backup = place.folder.path().join("backup.db");
+    place.store.backup(&backup).unwrap();
+    let report = Store::restore(&backup, place.folder.path().join("new.db")).unwrap();
+    assert_eq!(report.replaced, None);
 }
 
 #[test]

@@ -158,6 +158,47 @@ fn another_key_and_a_lost_one_are_told_apart_from_damage() {
 }
 
 #[test]
+fn secrets_are_never_kept_under_two_keys() {
+    let place = Place::new();
+    let store = &place.store;
+    let folder = place.folder.path();
+    let key = store.open_secret_key(&folder.join("secret.key")).unwrap();
+    let other = store.open_secret_key(&folder.join("other.key")).unwrap();
+    for key in [&key, &other] {
+        store.check_secret_key(key).unwrap();
+    }
+    for name in ["db", "mail"] {
+        store
+            .set_secret(&key, "p", name, CANARY, &audit("secret.set"))
+            .unwrap();
+    }
+    store.check_secret_key(&key).unwrap();
+    // Neither a new one nor in the place of one of several.
+    for (project, name) in [("p", "new"), ("q", "db"), ("p", "db")] {
+        let refused = store
+            .set_secret(&other, project, name, b"value", &audit("secret.set"))
+            .unwrap_err();
+        assert!(matches!(refused, StoreError::SecretKey { .. }), "{refused}");
+        let text = refused.to_string();
+        assert!(
+            text.contains("other.key") && text.contains("right key file"),
+            "{text}"
+        );
+    }
+    assert!(store.check_secret_key(&other).is_err());
+    assert_eq!(store.secrets(None).unwrap().len(), 2);
+    assert_eq!(store.secret(&key, "p", "db").unwrap().as_slice(), CANARY);
+    // Whoever lost the key removes what cannot be read, and begins with another.
+    store
+        .remove_secret("p", "mail", &audit("secret.remove"))
+        .unwrap();
+    store
+        .set_secret(&other, "p", "db", b"value", &audit("secret.set"))
+        .unwrap();
+    store.check_secret_key(&other).unwrap();
+}
+
+#[test]
 fn changed_and_moved_ciphertexts_do_not_decrypt() {
     let place = Place::new();
     let store = &place.store;

@@ -28,12 +28,17 @@ pub async fn run(command: &Restore, global: &Global) -> Result<ExitCode> {
     let report = tokio::task::spawn_blocking(move || Store::restore(file, database)).await??;
     match global.output {
         Output::Json => json(&report)?,
-        Output::Text => sayln!(
-            "{}: {}, {} runs",
-            report.path.display(),
-            bytes(report.bytes),
-            report.runs
-        ),
+        Output::Text => {
+            sayln!(
+                "{}: {}, {} runs",
+                report.path.display(),
+                bytes(report.bytes),
+                report.runs
+            );
+            if let Some(replaced) = &report.replaced {
+                sayln!("the database it replaced is kept as {}", replaced.display());
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
