@@ -31,7 +31,7 @@ const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "boundary",
-        measures: "a fresh fixer call and device reads against bare wasmtime and memcpy",
+        measures: "device reads through the sandbox against bare wasmtime and memcpy",
         run: boundary,
     },
     Bench {

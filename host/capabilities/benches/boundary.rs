@@ -1,4 +1,5 @@
-//! What the boundary costs: a fresh call and device reads, beside bare wasmtime and memcpy.
+//! What device reads cost through the boundary, beside bare wasmtime and memcpy. What calls
+//! cost is in the bench `runtime` of the tests.
 //!
 //! Every figure is the median of five rounds in which the ways are taken in turn. Bare
 //! wasmtime is the same engine configuration and the same component with a linker that
@@ -16,21 +17,20 @@ mod guest;
 
 use async_trait::async_trait;
 use cofferdam_capabilities::{load_plugins, runtime};
-use cofferdam_contract::bindings::exports::cofferdam::plugin::{file_tree, fixing};
+use cofferdam_contract::bindings::exports::cofferdam::plugin::file_tree;
 use cofferdam_contract::grants::Granted;
 use cofferdam_contract::kinds::{Call, Filesystem, SessionSlot};
-use cofferdam_contract::services::{Context, Devices};
+use cofferdam_contract::services::Devices;
 use cofferdam_contract::types::{DeviceInfo, Error, Extent};
 use cofferdam_runtime::engine::{Allocation, PoolSize, build_with};
 use cofferdam_runtime::{Options, PluginFolder, embed_manifest};
-use guest::{TestRun, all_but, component, component_with_memory, fix, manifest};
+use guest::{TestRun, all_but, component, manifest};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Store, StoreContextMut};
 
 const ROUNDS: usize = 5;
-const CALLS: u32 = 2_000;
 const DEVICE: usize = 64 << 20;
 
 /// A device in memory.
@@ -93,92 +93,9 @@ fn median(mut rounds: Vec<Duration>) -> Duration {
     rounds[rounds.len() / 2]
 }
 
-/// A fixer with the memory that a Rust compiler gives it (17 pages), which touches eight
-/// of its system's pages and hashes 1 KiB.
-fn typical_fixer() -> Vec<u8> {
-    let body = "(local $i i32) (local $hash i64)
-        (loop $touch
-            (i64.store (i32.add (i32.const 131072) (i32.mul (local.get $i) (i32.const 4096)))
-                (i64.const 7))
-            (local.set $i (i32.add (local.get $i) (i32.const 1)))
-            (br_if $touch (i32.lt_u (local.get $i) (i32.const 8))))
-        (local.set $i (i32.const 0))
-        (loop $mix
-            (local.set $hash (i64.mul (i64.const 0x100000001b3)
-                (i64.xor (local.get $hash) (i64.load8_u (i32.add (local.get $i)
-                    (i32.const 131072))))))
-            (local.set $i (i32.add (local.get $i) (i32.const 1)))
-            (br_if $mix (i32.lt_u (local.get $i) (i32.const 1024))))
-        (i64.store (i32.const 131072) (local.get $hash))";
-    let memory = "(memory (export \"memory\") 17) (data (i32.const 1048576) \"data\")";
-    let fix = format!(
-        "(func (export \"{}\") (result i32) {body} (i32.const 0))",
-        guest::FIX
-    );
-    component_with_memory("fixer", "", memory, &fix)
-}
-
 /// A bare engine that interrupts nothing.
 fn bare_engine() -> Engine {
     build_with(PoolSize { instances: 4 }, Allocation::Pool).unwrap()
-}
-
-async fn bare_fresh_calls(code: &wasmtime::component::InstancePre<()>) {
-    let exports = fixing::GuestIndices::new(code).unwrap();
-    for _ in 0..CALLS {
-        let mut store = Store::new(code.engine(), ());
-        store.set_epoch_deadline(u64::MAX / 2);
-        let instance = code.instantiate_async(&mut store).await.unwrap();
-        let guest = exports.load(&mut store, &instance).unwrap();
-        guest.call_fix(&mut store).await.unwrap().unwrap();
-    }
-}
-
-async fn fresh_calls() {
-    let bytes = typical_fixer();
-    let engine = bare_engine();
-    let component = Component::new(&engine, &bytes).unwrap();
-    let bare = Linker::<()>::new(&engine)
-        .instantiate_pre(&component)
-        .unwrap();
-    let bench = guest::Bench::new(&[]);
-    let code = bench.code("guest", &all_but(&[]), &bytes);
-    let run: Arc<dyn Context> = bench.run.clone();
-    let (mut bares, mut nears, mut fars) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..=ROUNDS {
-        let start = Instant::now();
-        bare_fresh_calls(&bare).await;
-        bares.push(start.elapsed() / CALLS);
-        let (near_code, near_run) = (Arc::clone(&code), Arc::clone(&run));
-        let near = bench.runtime.handle().spawn(async move {
-            let start = Instant::now();
-            for _ in 0..CALLS {
-                fix(&near_code, Arc::clone(&near_run))
-                    .await
-                    .unwrap()
-                    .unwrap();
-            }
-            start.elapsed() / CALLS
-        });
-        nears.push(near.await.unwrap());
-        let start = Instant::now();
-        for _ in 0..CALLS {
-            fix(&code, Arc::clone(&run)).await.unwrap().unwrap();
-        }
-        fars.push(start.elapsed() / CALLS);
-    }
-    let (bare, near, far) = (median(bares), median(nears), median(fars));
-    let times = |time: Duration| time.as_secs_f64() / bare.as_secs_f64();
-    println!("fresh fixer call");
-    println!("  bare wasmtime              {bare:>10.1?}");
-    println!(
-        "  from the guest threads     {near:>10.1?}  {:.2} x bare",
-        times(near)
-    );
-    println!(
-        "  from another thread        {far:>10.1?}  {:.2} x bare",
-        times(far)
-    );
 }
 
 async fn bare_reads(bytes: &[u8], device: Arc<Vec<u8>>, blocks: &[u64]) -> Vec<Vec<Duration>> {
@@ -281,8 +198,5 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    tokio.block_on(async {
-        fresh_calls().await;
-        device_reads().await;
-    });
+    tokio.block_on(device_reads());
 }
