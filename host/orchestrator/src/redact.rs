@@ -77,16 +77,29 @@ impl Redactor {
 
     /// From now on `secret` is replaced.
     pub fn remember(&self, secret: &[u8]) {
+        self.remember_all(&[secret]);
+    }
+
+    /// From now on each of `secrets` is replaced. One search is built for all of them.
+    pub fn remember_all(&self, secrets: &[impl AsRef<[u8]>]) {
         if let Some(parent) = &self.parent {
-            parent.remember(secret);
+            parent.remember_all(secrets);
         }
-        let new = forms(secret);
+        let new: Vec<_> = secrets
+            .iter()
+            .map(|secret| (secret.as_ref(), forms(secret.as_ref())))
+            .collect();
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if new.iter().all(|form| known.forms.contains(form)) {
+        let before = known.forms.len();
+        for (secret, forms) in new {
+            if forms.iter().any(|form| !known.forms.contains(form)) {
+                known.secrets.insert(secret.to_vec());
+                known.forms.extend(forms);
+            }
+        }
+        if known.forms.len() == before {
             return;
         }
-        known.secrets.insert(secret.to_vec());
-        known.forms.extend(new);
         known.longest = known.forms.iter().map(Vec::len).max().unwrap_or(0);
         // Fails only for more states than 31 bits count; then what was known stays known.
         match AhoCorasick::builder()

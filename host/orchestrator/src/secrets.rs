@@ -7,9 +7,12 @@
 //! project, and tells the project's [`Redactor`] each value before it hands it out.
 //! Whoever writes down what a step said passes it through [`SecretKeeper::redactor`].
 //!
-//! **Limits.** What a redactor cannot recognise is said in [`crate::redact`]. A value is
-//! known to it from the first time this host set it or handed it out: an attempt that goes
-//! on after a restart asks for its secrets again before it can say them.
+//! A host tells the redactors all values before it does anything else, because a step may
+//! know a value from elsewhere or from before a restart; from then on, each that is set.
+//!
+//! **Limits.** What a redactor cannot recognise is said in [`crate::redact`]. What was
+//! removed or replaced is known until the host ends. Where the key is lost or another one,
+//! no value is known; the host says so when it starts.
 
 use crate::identity::{Actor, Identity, IdentityError, project_name};
 use crate::redact::{Redactor, SHORTEST};
@@ -19,7 +22,7 @@ use cofferdam_contract::services::Secrets;
 use cofferdam_contract::types::Error;
 use cofferdam_store::{Role, SecretInfo, SecretKey, Store, StoreError};
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
@@ -72,6 +75,41 @@ impl SecretKeeper {
             .entry(project.to_owned())
             .or_insert_with(|| self.0.host.child())
             .clone()
+    }
+
+    /// Tells the redactors every value that is kept. What cannot be decrypted is logged and
+    /// passed over: without its key a host still has to start, to have the secret removed.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// Those of every read of the store.
+    pub fn recall(&self) -> Result<(), StoreError> {
+        let kept = self.0.store.secrets(None)?;
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let key = match self.key() {
+            Ok(key) => key,
+            Err(error) => {
+                tracing::warn!(%error, "no secret can be read, nor be taken out of what steps say");
+                return Ok(());
+            }
+        };
+        let mut values: BTreeMap<&str, Vec<Zeroizing<Vec<u8>>>> = BTreeMap::new();
+        for info in &kept {
+            match self.0.store.secret(&key, &info.project, &info.name) {
+                Ok(value) => values.entry(&info.project).or_default().push(value),
+                Err(StoreError::SecretUnreadable { project, name, why }) => {
+                    tracing::warn!(project, name, why, "a secret cannot be read");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        for (project, values) in values {
+            let values: Vec<&[u8]> = values.iter().map(|value| value.as_slice()).collect();
+            self.redactor(project).remember_all(&values);
+        }
+        Ok(())
     }
 
     /// Takes secrets of all projects out of what only the operator reads.

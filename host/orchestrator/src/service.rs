@@ -133,6 +133,7 @@ impl Orchestrator {
         let identity = Identity::new(store.clone());
         let key = options.secret_key.unwrap_or_else(|| paths.secret_key());
         let secrets = SecretKeeper::new(store.clone(), identity.clone(), key, options.redactor);
+        secrets.recall()?;
         let metrics = options.metrics;
         let counted = Arc::clone(&metrics);
         store.observe_writes(move |durability, took| {

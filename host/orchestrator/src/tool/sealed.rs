@@ -21,6 +21,10 @@ const SECRET: &str = "COFFERDAM_SECRET_";
 const ARGUMENT: &str = "COFFERDAM_ARGUMENT_";
 const EXPRESSION: &str = "COFFERDAM_EXPRESSION_";
 
+/// How many bytes of environment the secrets may take: the kernel refuses to start a program
+/// with more than a quarter of its stack's limit, 2 MiB as a rule (execve(2)).
+const ROOM: usize = 1 << 20;
+
 /// What was taken out of a [`Spec`].
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Sealed {
@@ -56,18 +60,31 @@ impl Sealed {
     /// Finds the secrets in what the program says.
     pub fn redactor(&self) -> Redactor {
         let redactor = Redactor::new();
-        for secret in &self.secrets {
-            redactor.remember(secret);
-        }
+        redactor.remember_all(&self.secrets);
         redactor
     }
 
-    /// The environment that carries this to a supervisor.
+    /// The environment that carries this to a supervisor. Where it has no room for all
+    /// secrets the longest stay behind.
     pub fn for_supervisor(&self) -> Vec<(String, String)> {
-        let secrets = self.secrets.iter().enumerate();
-        let secrets =
-            secrets.map(|(index, value)| (format!("{SECRET}{index}"), STANDARD.encode(value)));
-        secrets.chain(self.for_launcher()).collect()
+        let carried = |(index, value): (usize, &Vec<u8>)| {
+            (format!("{SECRET}{index}"), STANDARD.encode(value))
+        };
+        let mut secrets: Vec<_> = self.secrets.iter().enumerate().map(carried).collect();
+        let length = |(name, value): &(String, String)| name.len().saturating_add(value.len());
+        while secrets.iter().map(length).sum::<usize>() > ROOM {
+            let longest = secrets
+                .iter()
+                .enumerate()
+                .max_by_key(|(_, each)| length(each));
+            let Some((index, _)) = longest else { break };
+            secrets.swap_remove(index);
+            tracing::warn!(
+                "the project has too many long secrets for one program: the longest is not \
+                 taken out of its log"
+            );
+        }
+        secrets.into_iter().chain(self.for_launcher()).collect()
     }
 
     /// The part of it that a launcher needs.
