@@ -5,7 +5,7 @@
 
 use crate::problem::Problem;
 use crate::state::ApiState;
-use cofferdam_orchestrator::identity::{Actor, IdentityError};
+use cofferdam_orchestrator::identity::{Actor, IdentityError, project_name};
 use cofferdam_store::{Role, Run, StoreError};
 
 /// The run, where the actor may read its project.
@@ -35,12 +35,15 @@ pub fn require_readable(
 }
 
 /// The projects that a list of what is in `wanted` may show, as the store's filters have
-/// them.
+/// them. Refuses what is no name of a project.
 pub fn readable_projects(
     state: &ApiState,
     actor: &Actor,
     wanted: Option<String>,
 ) -> Result<Option<Vec<String>>, Problem> {
+    if let Some(wanted) = &wanted {
+        project_name(wanted)?;
+    }
     let visible = state.orchestrator.identity.visible(actor, Role::Read)?;
     Ok(visible.narrowed(wanted.map(|project| vec![project])))
 }

@@ -13,12 +13,13 @@
 //!
 //! **Limits.** Log lines are followed of one run at a time.
 
-use crate::access::{readable_projects, readable_run, require_readable};
+use crate::access::{readable_run, require_readable};
 use crate::auth::Caller;
 use crate::problem::{Code, Problem};
 use crate::state::ApiState;
+use cofferdam_orchestrator::identity::project_or_every;
 use cofferdam_orchestrator::runs::Notice;
-use cofferdam_store::{Event, EventFilter, LogFilter, LogLine, journal_of};
+use cofferdam_store::{Event, EventFilter, LogFilter, LogLine, Role, journal_of};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt;
@@ -142,6 +143,9 @@ impl Follower {
         selection: Selection,
         position: Position,
     ) -> Result<Self, Problem> {
+        if let Some(project) = &selection.project {
+            project_or_every(project)?;
+        }
         // Subscribed before the first read, so that nothing falls between.
         let notices = state.orchestrator.runs.subscribe();
         let run_project = match &selection.run {
@@ -250,7 +254,8 @@ impl Follower {
             require_readable(&self.state, actor, project, run)?;
             return Ok(None);
         }
-        readable_projects(&self.state, actor, self.selection.project.clone())
+        let visible = self.state.orchestrator.identity.visible(actor, Role::Read)?;
+        Ok(visible.narrowed(self.wanted.projects.clone()))
     }
 
     /// Reads one batch. The batch is short where the store holds nothing more.

@@ -172,6 +172,7 @@ impl SecretKeeper {
         let identity = &self.0.identity;
         let projects = match project {
             Some(project) => {
+                project_name(project)?;
                 identity.require(actor, project, Role::Deploy)?;
                 Some(vec![project.to_owned()])
             }
@@ -190,6 +191,7 @@ impl SecretKeeper {
         project: &str,
         name: &str,
     ) -> Result<(), IdentityError> {
+        project_name(project)?;
         let (actor, project, name) = (actor.clone(), project.to_owned(), name.to_owned());
         self.blocking(move |keeper| {
             keeper.0.identity.require(&actor, &project, Role::Admin)?;

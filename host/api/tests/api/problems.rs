@@ -1,6 +1,6 @@
 //! Every failure is a problem document, whoever noticed it.
 
-use crate::support::{Answer, Host, request};
+use crate::support::{Answer, ECHO, Host, request};
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
@@ -93,6 +93,60 @@ async fn each_kind_of_failure() {
             );
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_project_is_refused_everywhere() {
+    let host = Host::new().await;
+    let long = "x".repeat(3000);
+    let escaped = "a\u{1b}[31m";
+    for project in ["", "*", "..", "-x", "a/b", "a b", escaped, "\u{e4}", &long] {
+        let encoded: String = project
+            .bytes()
+            .map(|byte| format!("%{byte:02X}"))
+            .collect();
+        let start = json!({"project": project, "workflow": {"source": ECHO}});
+        for path in [
+            "/api/v1/runs",
+            "/api/v1/workflows/validate",
+            "/api/v1/workflows/plan",
+        ] {
+            let answer = host.local("POST", path, Some(start.clone())).await;
+            check(&answer, 422, "invalid");
+            assert!(!answer.text().contains(&long), "{}", answer.text());
+        }
+        let secret = json!({"value": "long enough"});
+        for (method, thing, body) in [
+            ("GET", "runs", None),
+            ("GET", "approvals", None),
+            ("GET", "workflows", None),
+            ("GET", "workflows/echo", None),
+            ("PUT", "workflows/echo", Some(json!({"source": ECHO}))),
+            ("DELETE", "workflows/echo", None),
+            ("GET", "secrets", None),
+            ("PUT", "secrets/key", Some(secret)),
+            ("DELETE", "secrets/key", None),
+        ] {
+            let path = format!("/api/v1/{thing}?project={encoded}");
+            let answer = host.local(method, &path, body).await;
+            check(&answer, 422, "invalid");
+        }
+        // Roles, grants, and what the host does by itself are of all projects too.
+        for thing in ["grants", "audit", "events"] {
+            let path = format!("/api/v1/{thing}?project={encoded}&follow=false");
+            let path = match thing {
+                "events" => path,
+                _ => path.replace("&follow=false", ""),
+            };
+            let answer = host.local("GET", &path, None).await;
+            match project {
+                "*" => assert_eq!(answer.status.as_u16(), 200, "{}", answer.text()),
+                _ => check(&answer, 422, "invalid"),
+            }
+        }
+    }
+    let runs = host.local("GET", "/api/v1/runs", None).await.expect(200);
+    assert_eq!(runs.json()["items"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

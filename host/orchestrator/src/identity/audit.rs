@@ -4,7 +4,7 @@
 //! it to the store with the change, so that both happen or neither. The log is append-only
 //! by trigger in the database.
 
-use super::{Actor, EVERY_PROJECT, Identity, IdentityError, Via};
+use super::{Actor, EVERY_PROJECT, Identity, IdentityError, Via, names};
 use cofferdam_store::{AuditFilter, AuditRecord, NewAudit, Page, PageRequest, Role};
 use serde_json::Value;
 
@@ -39,6 +39,7 @@ impl Identity {
     /// for admins of all projects.
     ///
     /// # Errors
+    /// [`IdentityError::Invalid`] for what is no name of a project,
     /// [`IdentityError::Denied`] for who is admin of nothing that was asked for,
     /// [`IdentityError::Store`].
     pub fn audit(
@@ -47,6 +48,9 @@ impl Identity {
         mut filter: AuditFilter,
         page: &PageRequest,
     ) -> Result<Page<AuditRecord>, IdentityError> {
+        for project in filter.projects.iter().flatten() {
+            names::project_or_every(project)?;
+        }
         let visible = self.access(actor)?.projects(Role::Admin);
         let wanted = filter
             .projects

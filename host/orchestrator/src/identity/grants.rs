@@ -91,13 +91,16 @@ impl Identity {
     /// Grants, oldest first: those of projects that the actor is admin of, and its own.
     ///
     /// # Errors
-    /// [`IdentityError::Store`].
+    /// [`IdentityError::Invalid`] for what is no name of a project, [`IdentityError::Store`].
     pub fn grants(
         &self,
         actor: &Actor,
         mut filter: GrantFilter,
         page: &PageRequest,
     ) -> Result<Page<Grant>, IdentityError> {
+        for project in filter.projects.iter().flatten() {
+            names::project_or_every(project)?;
+        }
         let visible = self.access(actor)?.projects(Role::Admin);
         if filter.user.as_deref() != Some(actor.user.as_str()) {
             filter.projects = visible.narrowed(filter.projects.take());

@@ -42,7 +42,7 @@ pub use bootstrap::{FIRST_USER, FirstToken};
 pub use error::IdentityError;
 pub(crate) use error::store_code;
 pub use grants::{GrantRequest, LONGEST_GRANT};
-pub use names::{project_name, user_name};
+pub use names::{project_name, project_or_every, user_name};
 pub use token::PREFIX as TOKEN_PREFIX;
 pub use tokens::{CreatedToken, TokenRequest};
 pub use users::UserView;

@@ -45,8 +45,12 @@ pub fn project_name(text: &str) -> Result<(), IdentityError> {
     ))
 }
 
-/// Like [`project_name`], and all projects.
-pub(super) fn project_or_every(text: &str) -> Result<(), IdentityError> {
+/// Like [`project_name`], and [`EVERY_PROJECT`], which roles, grants, and what the host does
+/// by itself are of.
+///
+/// # Errors
+/// [`IdentityError::Invalid`].
+pub fn project_or_every(text: &str) -> Result<(), IdentityError> {
     if text == EVERY_PROJECT {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use super::looking::GivenFiles;
 use super::request::{PlannedStep, RunView, StartRun, WorkflowPlan, WorkflowSource};
 use super::workflow::{CompiledStep, CompiledWorkflow, InputType, input};
 use crate::catalogue::ResolvedPlugin;
-use crate::identity::Actor;
+use crate::identity::{Actor, project_name};
 use cofferdam_contract::kinds::{Call, StepServices};
 use cofferdam_contract::services::Artifacts;
 use cofferdam_store::{NewArtifact, NewPin, NewRun, NewStep, PinnedPlugin, Role, new_run_id};
@@ -37,6 +37,7 @@ impl Runs {
     /// then.
     pub async fn start(&self, actor: &Actor, request: StartRun) -> Result<RunView, RunError> {
         let engine = &self.engine;
+        project_name(&request.project)?;
         engine
             .identity
             .require(actor, &request.project, Role::Deploy)?;
@@ -107,6 +108,7 @@ impl Runs {
         workflow: &WorkflowSource,
         inputs: &Value,
     ) -> Result<WorkflowPlan, RunError> {
+        project_name(project)?;
         self.engine.identity.require(actor, project, Role::Deploy)?;
         let prepared = self.prepare(actor, project, workflow, inputs).await?;
         let pins = self.keep(&prepared.plugins).await?;

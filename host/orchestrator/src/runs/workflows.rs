@@ -6,7 +6,7 @@ use super::error::RunError;
 use super::nearest::did_you_mean;
 use super::request::{WorkflowInfo, WorkflowSource};
 use super::workflow::{CompiledWorkflow, WorkflowError};
-use crate::identity::Actor;
+use crate::identity::{Actor, project_name};
 use cofferdam_store::{Role, SavedWorkflow, StoreError};
 use serde_json::json;
 
@@ -36,8 +36,9 @@ impl Runs {
     /// The workflows that can be started by name in a project, by name.
     ///
     /// # Errors
-    /// [`RunError::Store`].
+    /// [`RunError::Identity`] for what is no name of a project, [`RunError::Store`].
     pub fn workflows(&self, project: &str) -> Result<Vec<WorkflowInfo>, RunError> {
+        project_name(project)?;
         let saved = self.engine.store.workflows(Some(&[project.to_owned()]))?;
         let mut all: Vec<WorkflowInfo> = self
             .built_in()
@@ -50,8 +51,10 @@ impl Runs {
     /// One of them.
     ///
     /// # Errors
-    /// [`RunError::NoWorkflow`], [`RunError::Store`].
+    /// [`RunError::NoWorkflow`], [`RunError::Identity`] for what is no name of a project,
+    /// [`RunError::Store`].
     pub fn workflow(&self, project: &str, name: &str) -> Result<WorkflowInfo, RunError> {
+        project_name(project)?;
         if let Some(workflow) = self.built_in().find(|workflow| workflow.name == name) {
             return Ok(workflow);
         }
@@ -80,6 +83,7 @@ impl Runs {
         project: &str,
         source: &str,
     ) -> Result<WorkflowInfo, RunError> {
+        project_name(project)?;
         self.engine.identity.require(actor, project, Role::Deploy)?;
         let digest = workflow_digest(source);
         let workflow = self.engine.compiled(GIVEN, source, &digest)?;
@@ -113,6 +117,7 @@ impl Runs {
         project: &str,
         name: &str,
     ) -> Result<(), RunError> {
+        project_name(project)?;
         self.engine.identity.require(actor, project, Role::Deploy)?;
         if self.built_in().any(|workflow| workflow.name == name) {
             return Err(RunError::BuiltInWorkflow(name.to_owned()));
