@@ -8,8 +8,10 @@
 //! orchestrator's broadcast only says that reading is worthwhile, so that notices that
 //! come out of order, or were missed by a reader that lagged, make no difference. What is
 //! not kept, progress, is passed on as it comes and lost to whoever lags.
-//! What the caller may see is asked before each read: a token that was revoked ends the
-//! stream, a role that was taken away ends or silences it.
+//! What the caller may see is asked before each read, and every few seconds whatever
+//! happens: a token that counts no more ends the stream, and so does the end of the last
+//! role or grant by which something of it could be read. A stream over several projects
+//! goes on with those that remain.
 //!
 //! **Limits.** Log lines are followed of one run at a time.
 
@@ -26,11 +28,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 /// How many entries are read from the store at once.
 const BATCH: u32 = 256;
-/// How often the caller's rights are looked at when nothing happens.
+/// How long the caller's rights go without being looked at.
 const RECHECK: Duration = Duration::from_secs(5);
 
 /// How far a client has seen events and log lines. As text, in SSE ids: `EVENT`, or
@@ -133,6 +136,11 @@ pub struct Follower {
     ready: VecDeque<Item>,
     /// Whether the store may hold something that was not read.
     behind: bool,
+    /// Whether the caller could see any of it so far.
+    seeing: bool,
+    /// When the caller's rights are looked at next. Kept here, because a WebSocket drops
+    /// what waits for the next item at every heartbeat.
+    recheck: Instant,
 }
 
 impl Follower {
@@ -160,7 +168,7 @@ impl Follower {
             projects: selection.project.clone().map(|project| vec![project]),
             kinds: selection.kinds.clone(),
         };
-        let follower = Self {
+        let mut follower = Self {
             state,
             caller,
             selection,
@@ -170,6 +178,8 @@ impl Follower {
             notices,
             ready: VecDeque::new(),
             behind: true,
+            seeing: false,
+            recheck: Instant::now(),
         };
         follower.visible()?;
         Ok(follower)
@@ -179,18 +189,20 @@ impl Follower {
     /// A call that is dropped while waiting loses nothing.
     pub async fn next(&mut self) -> Result<Item, Problem> {
         loop {
+            if Instant::now() >= self.recheck {
+                self.visible()?;
+            }
             if let Some(item) = self.next_ready() {
                 return item;
             }
-            match tokio::time::timeout(RECHECK, self.notices.recv()).await {
+            match tokio::time::timeout_at(self.recheck, self.notices.recv()).await {
                 Ok(Ok(notice)) => self.take(notice),
                 Ok(Err(RecvError::Lagged(_))) => self.behind = true,
                 Ok(Err(RecvError::Closed)) => {
                     return Err(Problem::new(Code::Unavailable, "the host is stopping"));
                 }
-                Err(_) => {
-                    self.visible()?;
-                }
+                // The rights are due.
+                Err(_) => {}
             }
         }
     }
@@ -247,15 +259,30 @@ impl Follower {
     }
 
     /// The projects that are to be shown, as the store's filters have them. An error where
-    /// the caller may not see the run any more, or its token counts no more.
-    fn visible(&self) -> Result<Option<Vec<String>>, Problem> {
+    /// the caller may not see the run, or all of what it could see, any more, or its token
+    /// counts no more.
+    fn visible(&mut self) -> Result<Option<Vec<String>>, Problem> {
+        self.recheck = Instant::now() + RECHECK;
         let actor = &self.caller.0;
         if let (Some(run), Some(project)) = (&self.selection.run, &self.run_project) {
             require_readable(&self.state, actor, project, run)?;
             return Ok(None);
         }
-        let visible = self.state.orchestrator.identity.visible(actor, Role::Read)?;
-        Ok(visible.narrowed(self.wanted.projects.clone()))
+        let visible = self
+            .state
+            .orchestrator
+            .identity
+            .visible(actor, Role::Read)?;
+        let shown = visible.narrowed(self.wanted.projects.clone());
+        if shown.as_ref().is_none_or(|projects| !projects.is_empty()) {
+            self.seeing = true;
+        } else if self.seeing {
+            return Err(Problem::new(
+                Code::Denied,
+                "the role or grant by which this could be read has ended",
+            ));
+        }
+        Ok(shown)
     }
 
     /// Reads one batch. The batch is short where the store holds nothing more.

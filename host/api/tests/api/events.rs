@@ -224,6 +224,66 @@ async fn a_revoked_token_ends_its_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_the_grant_that_it_is_read_by() {
+    let host = Host::with(ApiOptions {
+        heartbeat: Duration::from_millis(300),
+        ..ApiOptions::default()
+    })
+    .await;
+    let token = host.user("anna", &[]).await;
+    let run = host.start("default", HANG).await;
+    let grant = json!({
+        "user": "anna", "project": "default", "role": "read", "reason": "looking", "valid_for": 4,
+    });
+    host.local("POST", "/api/v1/grants", Some(grant))
+        .await
+        .expect(201);
+    let mut streams = Vec::new();
+    for path in [
+        "/api/v1/events".to_owned(),
+        "/api/v1/events?project=default".to_owned(),
+        format!("/api/v1/runs/{run}/events?progress=true"),
+    ] {
+        let mut stream = EventStream::open(&host, request("GET", &path, Some(&token), None)).await;
+        assert!(stream.next().await.is_some(), "{path}");
+        streams.push((path, stream));
+    }
+    let ended = async {
+        for (path, stream) in streams {
+            let rest = tokio::time::timeout(Duration::from_secs(30), stream.rest());
+            assert!(rest.await.is_ok(), "{path} does not end");
+        }
+    };
+    // What happens elsewhere does not put off the question whether it may still be read.
+    let elsewhere = async {
+        loop {
+            host.start("other", ECHO).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    tokio::select! {
+        () = ended => {}
+        () = elsewhere => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_goes_on_with_the_projects_that_remain() {
+    let host = Host::new().await;
+    let roles = [("alpha", Role::Read), ("beta", Role::Read)];
+    let token = host.user("anna", &roles).await;
+    let path = "/api/v1/events?kind=run.created";
+    let mut stream = EventStream::open(&host, request("GET", path, Some(&token), None)).await;
+    host.start("alpha", ECHO).await;
+    assert!(stream.next().await.is_some());
+    let role = "/api/v1/users/anna/roles/alpha";
+    host.local("DELETE", role, None).await.expect(204);
+    host.start("alpha", ECHO).await;
+    let run = host.start("beta", ECHO).await;
+    assert!(stream.next().await.unwrap().data.contains(&run));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn silence_is_filled_and_streams_are_counted() {
     let host = Host::with(ApiOptions {
         heartbeat: Duration::from_millis(50),

@@ -115,6 +115,28 @@ async fn a_token_comes_by_header_or_first_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_ends_with_the_grant_that_it_is_read_by() {
+    let host = Host::with(ApiOptions {
+        heartbeat: Duration::from_millis(300),
+        ..ApiOptions::default()
+    })
+    .await;
+    let token = host.user("anna", &[]).await;
+    let served = host.serve_plain().await;
+    let grant = json!({
+        "user": "anna", "project": "default", "role": "read", "reason": "looking", "valid_for": 4,
+    });
+    host.local("POST", "/api/v1/grants", Some(grant))
+        .await
+        .expect(201);
+    let mut socket = connect(&served, Some(&token)).await.unwrap();
+    say(&mut socket, json!({"type": "subscribe"})).await;
+    assert_eq!(hear(&mut socket).await.unwrap()["type"], "subscribed");
+    let end = tokio::time::timeout(Duration::from_secs(30), hear(&mut socket)).await;
+    assert_eq!(end.expect("it ends"), Err(1008));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nonsense_is_answered_or_closes() {
     let host = Host::with(ApiOptions {
         websocket_message_limit: 1024,
