@@ -37,6 +37,14 @@ pub fn new_activation_id() -> String {
     new_id("act")
 }
 
+/// Whether `text` is what [`new_id`] makes with this prefix.
+pub(crate) fn is_id(prefix: &str, text: &str) -> bool {
+    text.strip_prefix(prefix)
+        .and_then(|rest| rest.strip_prefix('-'))
+        .and_then(|ulid| Some((ulid, ulid::Ulid::from_string(ulid).ok()?)))
+        .is_some_and(|(ulid, parsed)| parsed.to_string() == ulid)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +60,13 @@ mod tests {
         assert!(new_token_id().starts_with("tok-"));
         assert!(new_grant_id().starts_with("grt-"));
         assert!(new_activation_id().starts_with("act-"));
+        let run = new_run_id();
+        assert!(is_id("run", &run));
+        let lower = run.to_lowercase();
+        for other in ["", "run", "run-", "run-zzz", "aaa", "zzz", &lower] {
+            assert!(!is_id("run", other), "{other:?}");
+        }
+        assert!(!is_id("run", &new_token_id()));
+        assert!(!is_id("run", &format!("{run}0")));
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
+use crate::id::is_id;
 use crate::journal::check_limit;
 
 /// The most items that one page holds.
@@ -39,13 +40,30 @@ impl PageRequest {
         self.cursor
             .as_deref()
             .map(|cursor| {
-                cursor.parse().map_err(|_| StoreError::Invalid {
-                    what: "cursor".to_owned(),
-                    why: format!("`{cursor}` was not given out by this list"),
-                })
+                let number = cursor.parse().ok().filter(|number: &i64| *number >= 0);
+                number.ok_or_else(foreign_cursor)
             })
             .transpose()
     }
+
+    /// The cursor of a list that is ordered by ids with this prefix (`run`, `tok`, …).
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for what is no such id.
+    pub fn id(&self, prefix: &str) -> Result<Option<&str>, StoreError> {
+        match self.cursor.as_deref() {
+            Some(cursor) if !is_id(prefix, cursor) => Err(foreign_cursor()),
+            cursor => Ok(cursor),
+        }
+    }
+}
+
+/// The cursor cannot be of this list.
+pub(crate) fn foreign_cursor() -> StoreError {
+    StoreError::invalid(
+        "cursor",
+        "it was not given out by this list; send the `next` of a page as it is",
+    )
 }
 
 /// One page of a list.

@@ -40,6 +40,42 @@ async fn pages_hold_under_inserts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_no_list_gave_out_is_refused() {
+    let host = Host::new().await;
+    let run = host.start("default", ECHO).await;
+    for list in [
+        "runs",
+        "approvals",
+        "audit",
+        "grants",
+        "tokens",
+        "users",
+        "plugins/motd/history",
+    ] {
+        let lower = run.to_lowercase();
+        for cursor in ["", "-", "a%20b", "a%2Fb", "run-zzz%2F", "%C3%A4", &lower] {
+            if list == "users" && cursor == lower {
+                // It could be a user's name.
+                continue;
+            }
+            let path = format!("/api/v1/{list}?cursor={cursor}");
+            let answer = host.local("GET", &path, None).await;
+            assert_eq!(answer.status.as_u16(), 422, "{path}: {}", answer.text());
+            assert_eq!(answer.json()["code"], "invalid", "{path}");
+        }
+    }
+    for list in ["runs", "approvals", "audit", "grants", "tokens"] {
+        for cursor in ["aaa", "zzz"] {
+            let path = format!("/api/v1/{list}?cursor={cursor}");
+            host.local("GET", &path, None).await.expect(422);
+        }
+    }
+    let path = format!("/api/v1/runs?cursor={run}");
+    let page = host.local("GET", &path, None).await.expect(200).json();
+    assert_eq!(page["items"], serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn filters_narrow() {
     let host = Host::new().await;
     let good = host.start("alpha", ECHO).await;

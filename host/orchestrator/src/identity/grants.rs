@@ -110,6 +110,7 @@ impl Identity {
                 filter.user = Some(actor.user.clone());
             }
         }
+        page.id("grt")?;
         super::paged(self.store().grants(&filter)?, page, |grant| &grant.id)
     }
 

@@ -117,7 +117,8 @@ impl Identity {
     /// see. Everybody sees their own, admins of all projects see all.
     ///
     /// # Errors
-    /// [`IdentityError::Denied`], [`IdentityError::Store`].
+    /// [`IdentityError::Denied`], [`IdentityError::Store`], also for a page that was not given
+    /// out.
     pub fn tokens(
         &self,
         actor: &Actor,
@@ -137,6 +138,7 @@ impl Identity {
                 ));
             }
         };
+        page.id("tok")?;
         super::paged(self.store().tokens(user)?, page, |token| &token.id)
     }
 

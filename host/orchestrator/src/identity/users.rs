@@ -139,6 +139,11 @@ impl Identity {
         actor: &Actor,
         page: &PageRequest,
     ) -> Result<Page<UserView>, IdentityError> {
+        if let Some(cursor) = &page.cursor {
+            names::user_name(cursor).map_err(|_| {
+                IdentityError::invalid("cursor", "it was not given out by this list")
+            })?;
+        }
         super::paged(self.seen_users(actor)?, page, |view| &view.user.name)
     }
 

@@ -183,19 +183,20 @@ impl Store {
     /// The activations of a plugin, the newest first.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for a limit out of range, and those of every read.
+    /// [`StoreError::Invalid`] for a page that was not given out, and those of every read.
     pub fn activations(
         &self,
         plugin: &str,
         page: &PageRequest,
     ) -> Result<Page<Activation>, StoreError> {
         let limit = page.checked_limit()?;
+        let before = page.id("act")?;
         self.read(|connection| {
             let found = all(
                 connection,
                 "SELECT * FROM plugin_activations
                  WHERE plugin = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
-                params![plugin, page.cursor, one_more(limit)],
+                params![plugin, before, one_more(limit)],
                 activation,
             )?;
             Ok(Page::cut(found, limit, |activation| activation.id.clone()))

@@ -6,7 +6,9 @@ use serde_json::json;
 use super::transition::{RunHead, Settled, StepHead};
 use crate::error::Within;
 use crate::event_kind;
+use crate::id::is_id;
 use crate::journal::Journal;
+use crate::page::foreign_cursor;
 use crate::sql::{Json, all, change, first, json as json_column};
 use crate::{
     Approval, ApprovalFilter, ApprovalState, Decision, Durability, Event, NewAudit, Page,
@@ -118,13 +120,10 @@ impl Store {
         let limit = page.checked_limit()?;
         let (run, step) = match page.cursor.as_deref().map(|cursor| cursor.split_once('/')) {
             None => (None, None),
-            Some(Some((run, step))) => (Some(run), Some(step)),
-            Some(None) => {
-                return Err(StoreError::invalid(
-                    "cursor",
-                    "it was not given out by this list",
-                ));
+            Some(Some((run, step))) if is_id("run", run) && !step.is_empty() => {
+                (Some(run), Some(step))
             }
+            Some(_) => return Err(foreign_cursor()),
         };
         self.read(|connection| {
             let found = all(

@@ -20,7 +20,7 @@ impl Store {
         page: &PageRequest,
     ) -> Result<Page<RunSummary>, StoreError> {
         let limit = page.checked_limit()?;
-        let (conditions, values) = conditions(filter, page.cursor.as_deref());
+        let (conditions, values) = conditions(filter, page.id("run")?);
         self.read(|connection| {
             let mut statement = connection.prepare_cached(&format!(
                 "SELECT id, project, workflow, state, actor, created, started, finished, error,
