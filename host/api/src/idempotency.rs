@@ -13,14 +13,14 @@ use crate::problem::{Code, PROBLEM_JSON, Problem};
 use crate::state::ApiState;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use cofferdam_store::{IdempotencyClaim, IdempotencyKey};
+use cofferdam_store::{IdempotencyClaim, IdempotencyKey, KeptAnswer};
 use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 /// The request's header.
@@ -109,7 +109,7 @@ async fn attempt(state: &ApiState, request: Request, next: Next) -> Result<Respo
     let digest = hex::encode(Sha256::digest(&body));
     let store = &state.orchestrator.store;
     let made = match store.claim_request(&key, &route, &digest)? {
-        IdempotencyClaim::Done { status, body } => return replay(status, body),
+        IdempotencyClaim::Done(answer) => return replay(answer),
         IdempotencyClaim::Mismatch => {
             return Err(Problem::invalid(
                 "this Idempotency-Key was used for another request; use a new key for a new request",
@@ -145,34 +145,47 @@ async fn keep(
         .await
         .map_err(|error| Problem::new(Code::Other, format!("the answer broke off: {error}")))?
         .to_bytes();
-    match parts.extensions.get::<Unrepeatable>() {
+    let answer = match parts.extensions.get::<Unrepeatable>() {
         Some(Unrepeatable(text)) => {
             let told = Problem::new(Code::Conflict, text.clone());
-            let told_body = serde_json::to_vec(&told).unwrap_or_default();
-            store.complete_request(key, told.status, &told_body)?;
+            KeptAnswer {
+                status: told.status,
+                headers: [(CONTENT_TYPE.to_string(), PROBLEM_JSON.to_owned())].into(),
+                body: serde_json::to_vec(&told).unwrap_or_default(),
+            }
         }
-        None => store.complete_request(key, status.as_u16(), &body)?,
-    }
+        None => KeptAnswer {
+            status: status.as_u16(),
+            headers: kept_headers(&parts.headers),
+            body: body.to_vec(),
+        },
+    };
+    store.complete_request(key, &answer)?;
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
-fn replay(status: u16, body: Vec<u8>) -> Result<Response, Problem> {
-    let status = StatusCode::from_u16(status)
-        .map_err(|_| Problem::new(Code::Corrupt, "the kept answer has no status"))?;
-    let media = if status.is_success() {
-        "application/json"
-    } else {
-        PROBLEM_JSON
-    };
-    let empty = body.is_empty();
-    let mut response = (status, body).into_response();
-    if empty {
-        response.headers_mut().remove(CONTENT_TYPE);
-    } else {
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static(media));
+/// What of an answer's headers belongs to what it says, and not to its sending.
+fn kept_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
+    [CONTENT_TYPE, LOCATION, ETAG]
+        .into_iter()
+        .filter_map(|name| {
+            let value = headers.get(&name)?.to_str().ok()?.to_owned();
+            Some((name.to_string(), value))
+        })
+        .collect()
+}
+
+fn replay(answer: KeptAnswer) -> Result<Response, Problem> {
+    let mut response = Response::builder().status(answer.status);
+    for (name, value) in answer.headers {
+        response = response.header(name, value);
     }
+    let response = response.body(Body::from(answer.body)).map_err(|error| {
+        Problem::new(
+            Code::Corrupt,
+            format!("the kept answer is no answer: {error}"),
+        )
+    })?;
     Ok(replayed(response))
 }
 

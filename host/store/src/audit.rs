@@ -9,8 +9,8 @@ use crate::runs::one_more;
 use crate::sql::{Json, all, change, first, json, prefix_range};
 use crate::store::Tx;
 use crate::{
-    AuditFilter, AuditRecord, Durability, IdempotencyClaim, IdempotencyKey, NewAudit, Page,
-    PageRequest, Store, StoreError, Time,
+    AuditFilter, AuditRecord, Durability, IdempotencyClaim, IdempotencyKey, KeptAnswer, NewAudit,
+    Page, PageRequest, Store, StoreError, Time,
 };
 
 /// How long a request's answer is kept.
@@ -126,7 +126,7 @@ impl Store {
             )?;
             let known = first(
                 tx,
-                "SELECT route, request_digest, run, status, body, created
+                "SELECT route, request_digest, run, status, body, created, headers
                  FROM idempotency_keys WHERE actor = ?1 AND key = ?2",
                 [&key.actor, &key.key],
                 |row| {
@@ -139,10 +139,11 @@ impl Store {
                             run: row.get(2)?,
                             since: row.get(5)?,
                         },
-                        Some(status) => IdempotencyClaim::Done {
+                        Some(status) => IdempotencyClaim::Done(KeptAnswer {
                             status,
+                            headers: json(row, "headers")?,
                             body: row.get::<_, Option<Vec<u8>>>(4)?.unwrap_or_default(),
-                        },
+                        }),
                     })
                 },
             )?;
@@ -167,15 +168,20 @@ impl Store {
     pub fn complete_request(
         &self,
         key: &IdempotencyKey,
-        status: u16,
-        body: &[u8],
+        answer: &KeptAnswer,
     ) -> Result<(), StoreError> {
         self.write(Durability::Process, |tx| {
             let completed = change(
                 tx,
-                "UPDATE idempotency_keys SET status = ?3, body = ?4
+                "UPDATE idempotency_keys SET status = ?3, body = ?4, headers = ?5
                  WHERE actor = ?1 AND key = ?2 AND status IS NULL",
-                params![key.actor, key.key, status, body],
+                params![
+                    key.actor,
+                    key.key,
+                    answer.status,
+                    answer.body,
+                    Json(&answer.headers)
+                ],
             )?;
             if completed == 0 {
                 return Err(StoreError::not_found("idempotency key", &key.key).into());

@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0001_runs.sql"),
     include_str!("schema/0002_identity.sql"),
     include_str!("schema/0003_plugins.sql"),
+    include_str!("schema/0004_answers.sql"),
 ];
 
 /// The newest schema.

@@ -14,8 +14,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cofferdam_store::{
-    Decision, EventFilter, LogFilter, NewToken, OperationBegun, RunState, StepState, Store,
-    new_token_id,
+    Decision, EventFilter, IdempotencyClaim, IdempotencyKey, LogFilter, NewToken, OperationBegun,
+    RunState, StepState, Store, new_token_id,
 };
 use common::{attempt, audit, success};
 use serde_json::json;
@@ -87,6 +87,26 @@ fn every_earlier_schema_opens_and_goes_on() {
         let lines = store.logs("run-01", 0, &LogFilter::default(), 10).unwrap();
         assert_eq!(lines[0].message, "booting");
         assert_eq!(store.workflow("default", "nightly").unwrap().digest, "d1");
+
+        if version >= 3 {
+            // Answers that were kept without headers get the one that they had.
+            for (key, media) in [
+                ("made", Some("application/json")),
+                ("refused", Some("application/problem+json")),
+                ("nothing", None),
+            ] {
+                let key = IdempotencyKey {
+                    actor: "grace".to_owned(),
+                    key: key.to_owned(),
+                };
+                let claim = store.claim_request(&key, "POST /api/v1/runs", "d").unwrap();
+                let IdempotencyClaim::Done(answer) = claim else {
+                    panic!("{claim:?}");
+                };
+                let sent = answer.headers.get("content-type").map(String::as_str);
+                assert_eq!(sent, media, "{key:?}");
+            }
+        }
 
         // And it goes on.
         store

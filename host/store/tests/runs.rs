@@ -12,7 +12,7 @@ mod common;
 
 use cofferdam_store::{
     ApprovalFilter, ApprovalState, Attempt, AttemptOutcome, AuditFilter, Change, Decision,
-    Durability, Event, EventFilter, IdempotencyClaim, IdempotencyKey, OperationBegun,
+    Durability, Event, EventFilter, IdempotencyClaim, IdempotencyKey, KeptAnswer, OperationBegun,
     OperationState, PageRequest, Problem, RunOutcome, RunState, StepState, Store, StoreError, Time,
     operation_key,
 };
@@ -388,7 +388,17 @@ fn what_was_compensated_is_done_again_by_a_retry() {
             error: problem("x"),
         }),
     ];
+    let succeeded = store.steps(&run).unwrap().remove(0).finished;
+    // The store's clock counts milliseconds.
+    std::thread::sleep(std::time::Duration::from_millis(20));
     store.advance(&run, Durability::Process, &changes).unwrap();
+    let undone = store.steps(&run).unwrap().remove(0);
+    assert_eq!(undone.state, StepState::Compensated);
+    assert!(succeeded.is_some());
+    assert_eq!(
+        undone.finished, succeeded,
+        "undoing is not part of the step"
+    );
     store.retry_run(&run, &audit("run.retry")).unwrap();
     let step = store.steps(&run).unwrap().remove(0);
     assert_eq!(step.state, StepState::Pending);
@@ -689,20 +699,19 @@ fn a_request_that_started_a_run_is_found_after_a_crash() {
     assert!(
         matches!(claim(), IdempotencyClaim::InProgress { run: Some(run), .. } if run == new.id)
     );
-    store.complete_request(&key, 201, b"{}").unwrap();
-    assert_eq!(
-        claim(),
-        IdempotencyClaim::Done {
-            status: 201,
-            body: b"{}".to_vec()
-        }
-    );
+    let answer = KeptAnswer {
+        status: 201,
+        headers: [("location".to_owned(), "/runs/1".to_owned())].into(),
+        body: b"{}".to_vec(),
+    };
+    store.complete_request(&key, &answer).unwrap();
+    assert_eq!(claim(), IdempotencyClaim::Done(answer));
     assert_eq!(
         store.claim_request(&key, "POST /runs", "other").unwrap(),
         IdempotencyClaim::Mismatch
     );
     assert!(matches!(
-        store.complete_request(&key, 500, b""),
+        store.complete_request(&key, &KeptAnswer::default()),
         Err(StoreError::NotFound { .. })
     ));
     let stale = IdempotencyKey {

@@ -32,6 +32,10 @@ async fn the_same_key_starts_one_run() {
         .expect(201);
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     assert_eq!(again.header("content-type"), Some("application/json"));
+    let run = first.json()["run"]["id"].as_str().unwrap().to_owned();
+    let location = format!("/api/v1/runs/{run}");
+    assert_eq!(first.header("location"), Some(location.as_str()));
+    assert_eq!(again.header("location"), Some(location.as_str()));
     assert_eq!(first.body, again.body);
     let other = json!({"workflow": {"source": ECHO}, "labels": {"a": "b"}});
     post(&host, &token, "/api/v1/runs", "k1", other)

@@ -1,5 +1,7 @@
 //! Who changed what, and requests that are made once.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -75,6 +77,17 @@ pub struct IdempotencyKey {
     pub key: String,
 }
 
+/// The answer to a request, kept to be given again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// Its HTTP status.
+    pub status: u16,
+    /// Those of its headers that are given again, by name in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
 /// What is known about a request of the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdempotencyClaim {
@@ -89,12 +102,7 @@ pub enum IdempotencyClaim {
         since: Time,
     },
     /// It has been answered.
-    Done {
-        /// The answer's HTTP status.
-        status: u16,
-        /// The answer's body.
-        body: Vec<u8>,
-    },
+    Done(KeptAnswer),
     /// The same name came with another route or body before.
     Mismatch,
 }

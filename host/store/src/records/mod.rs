@@ -10,7 +10,7 @@ mod secret;
 mod step;
 mod workflow;
 
-pub use audit::{AuditFilter, AuditRecord, IdempotencyClaim, IdempotencyKey, NewAudit};
+pub use audit::{AuditFilter, AuditRecord, IdempotencyClaim, IdempotencyKey, KeptAnswer, NewAudit};
 pub use identity::{
     EffectiveRole, Grant, GrantFilter, NewGrant, NewToken, Role, RoleBinding, Token, User,
 };

@@ -132,7 +132,7 @@ pub struct StepRecord {
     pub next_attempt_at: Option<Time>,
     /// When the first attempt began.
     pub started: Option<Time>,
-    /// When it ended.
+    /// When it ended; what was undone since has kept when it had succeeded.
     pub finished: Option<Time>,
     /// The id of the event of its success. Compensation goes by it, downwards.
     pub succeeded_event: Option<i64>,

@@ -428,8 +428,7 @@ fn begin_compensation(
     let number = step.compensation_attempt.saturating_add(1);
     change(
         tx,
-        "UPDATE steps SET state = 'compensating', compensation_attempt = ?3, error = NULL,
-             finished = NULL
+        "UPDATE steps SET state = 'compensating', compensation_attempt = ?3, error = NULL
          WHERE run = ?1 AND step = ?2",
         params![step.run, step.step, number],
     )?;

@@ -186,7 +186,9 @@ impl StepHead {
                  failures = failures + ?6,
                  output = CASE WHEN ?7 THEN ?8 ELSE output END,
                  succeeded_event = CASE WHEN ?7 THEN ?9 ELSE succeeded_event END,
-                 finished = CASE WHEN ?10 THEN ?11 ELSE NULL END
+                 finished = CASE WHEN NOT ?10 THEN NULL
+                     WHEN state = 'compensating' THEN coalesce(finished, ?11)
+                     ELSE ?11 END
              WHERE run = ?1 AND step = ?2",
             params![
                 self.run,
