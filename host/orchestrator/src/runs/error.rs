@@ -1,6 +1,7 @@
 //! Why something that was asked of runs was not done.
 
 use super::expression::ExpressionError;
+use super::nearest::did_you_mean_in;
 use super::workflow::WorkflowError;
 use super::workflow::input::InputError;
 use crate::catalogue::CatalogueError;
@@ -79,7 +80,7 @@ pub enum RunError {
         error: ExpressionError,
     },
     /// A step does not accept its input.
-    #[error("step `{step}` does not accept its input: {error}")]
+    #[error("step `{step}` does not accept its input: {error}{}", did_you_mean_in(&error.to_string()))]
     Step {
         /// The step.
         step: String,
