@@ -148,6 +148,7 @@ fn every_get(server: &Server, run: &str) -> Vec<(String, Answer)> {
         let path = path
             .replace("{run}", run)
             .replace("{plugin}", "indiscreet")
+            .replace("{activation}", "activation-none")
             .replace("{user}", "admin")
             .replace("{workflow}", "canary");
         assert!(!path.contains('{'), "{path}: fill it in");

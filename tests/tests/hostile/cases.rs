@@ -256,7 +256,7 @@ pub const CASES: &[Case] = &[
     case(Class::Memory, "memory-untouched", Kind::Fixer, From::Text("memory-untouched", &[]), &[("memory-mib", 64)], Expected::Limit(Limit::Memory, "fix")),
     case(Class::Memory, "memory-at-once", Kind::Fixer, From::Text("memory-at-once", &[]), &[("memory-mib", 64)], Expected::Limit(Limit::Memory, "start")),
     case(Class::Memory, "memory-several", Kind::Fixer, From::Text("memory-several", &[]), &[("memory-mib", 64)], Expected::NotLoaded("memories")),
-    case(Class::Memory, "memory-five", Kind::Fixer, From::Text("memory-five", &[]), &[], Expected::NotLoaded("memor")),
+    case(Class::Memory, "memory-five", Kind::Fixer, From::Text("memory-five", &[]), &[], Expected::NotLoaded("memories")),
     case(Class::Memory, "table-grow", Kind::Fixer, From::Text("table-grow", &[]), &[], Expected::Limit(Limit::TableElements, "fix")),
     case(Class::Memory, "table-at-once", Kind::Fixer, From::Text("table-at-once", &[]), &[], Expected::NotLoaded("table")),
     case(Class::Memory, "tables-many", Kind::Fixer, From::Text("tables-many", &[]), &[], Expected::NotLoaded("table")),
