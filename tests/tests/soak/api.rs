@@ -28,6 +28,12 @@ include-operation-id = "websocket"
 checks.positive_data_acceptance.expected-statuses = ["426"]
 "#;
 
+/// Which of the bodies that it knows how to make a component is.
+const HOOKS: &str = "import schemathesis
+
+schemathesis.serializer.alias(\"application/wasm\", \"application/octet-stream\")
+";
+
 #[test]
 fn schemathesis_finds_nothing() {
     let test = "schemathesis_finds_nothing";
@@ -43,6 +49,7 @@ fn schemathesis_finds_nothing() {
     let granted = std::fs::read_to_string(site.path("cofferdam.toml")).unwrap();
     site.write("cofferdam.toml", &format!("{granted}{RATES}"));
     site.write("schemathesis.toml", SETTINGS);
+    site.write("hooks.py", HOOKS);
     site.write("echo.yaml", ECHO);
     site.write("gated.yaml", GATED);
     site.start();
@@ -53,6 +60,8 @@ fn schemathesis_finds_nothing() {
     let mut command = Command::new(program);
     command
         .current_dir(site.folder())
+        .env("SCHEMATHESIS_HOOKS", "hooks")
+        .env("PYTHONPATH", site.folder())
         .args(["--config-file", "schemathesis.toml", "run"])
         .arg(workspace().join("docs/openapi.json"))
         .args(["--url", url])
