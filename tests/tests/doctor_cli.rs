@@ -68,7 +68,73 @@ struct Case {
     mends: bool,
 }
 
-const CASES: [Case; 11] = [
+const CASES: [Case; 17] = [
+    Case {
+        name: "a key that is gone",
+        spoil: |site| {
+            fs::remove_file(site.path("state/secret.key")).unwrap();
+            None
+        },
+        check: "secret key",
+        severity: "problem",
+        says: "1 secrets are encrypted with it",
+        mends: false,
+    },
+    Case {
+        name: "another key",
+        spoil: |site| {
+            fs::write(site.path("state/secret.key"), [7; 32]).unwrap();
+            None
+        },
+        check: "secret key",
+        severity: "problem",
+        says: "bring the right key file back",
+        mends: false,
+    },
+    Case {
+        name: "an empty database",
+        spoil: |site| {
+            fs::write(site.path("state/cofferdam.db"), b"").unwrap();
+            None
+        },
+        check: "database",
+        severity: "problem",
+        says: "it is empty",
+        mends: false,
+    },
+    Case {
+        name: "a database that is gone",
+        spoil: |site| {
+            fs::remove_file(site.path("state/cofferdam.db")).unwrap();
+            None
+        },
+        check: "database",
+        severity: "problem",
+        says: "it is not there",
+        mends: false,
+    },
+    Case {
+        name: "a server that nobody can reach",
+        spoil: |site| {
+            add(site, "[client]\nserver = \"http://127.0.0.1:9\"\n");
+            None
+        },
+        check: "client",
+        severity: "problem",
+        says: "127.0.0.1:9",
+        mends: false,
+    },
+    Case {
+        name: "a token file that is gone",
+        spoil: |site| {
+            add(site, "[client]\ntoken-file = \"/no/such/token\"\n");
+            None
+        },
+        check: "client",
+        severity: "problem",
+        says: "/no/such/token",
+        mends: false,
+    },
     Case {
         name: "a state folder that others can enter",
         spoil: |site| {

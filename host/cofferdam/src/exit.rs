@@ -4,9 +4,10 @@ use crate::cli::Output;
 use crate::client::problem::{ClientError, Problem};
 use crate::render::safe;
 use cofferdam_disk::DiskError;
-use cofferdam_orchestrator::MigrateError;
-use cofferdam_store::{Activation, VersionName};
+use cofferdam_orchestrator::{MigrateError, OpenError};
+use cofferdam_store::{Activation, StoreError, VersionName};
 use serde_json::{Map, Value, json};
+use std::io;
 use std::process::ExitCode;
 
 /// Something failed; the message says what.
@@ -155,7 +156,9 @@ fn problem(error: &anyhow::Error, code: u8) -> Value {
             title: title(code).to_owned(),
             status: 0,
             detail: error.to_string(),
-            code: error_code(code).to_owned(),
+            code: own_code(error)
+                .unwrap_or_else(|| error_code(code))
+                .to_owned(),
             more: Map::new(),
         },
     };
@@ -204,6 +207,36 @@ const fn error_code(code: u8) -> &'static str {
         UNREACHABLE => "unavailable",
         CANCELLED | RUN_CANCELLED => "cancelled",
         _ => "other",
+    }
+}
+
+/// The contract's code of an error that says more than the exit code does.
+fn own_code(error: &anyhow::Error) -> Option<&'static str> {
+    let store = match error.downcast_ref::<OpenError>() {
+        Some(OpenError::Store(error)) => Some(error),
+        Some(OpenError::InUse(_)) => return Some("locked"),
+        Some(OpenError::Folder { error, .. }) => return io_code(error),
+        None => error.downcast_ref::<StoreError>(),
+    };
+    match store {
+        Some(StoreError::Full { .. }) => Some("no-space"),
+        Some(StoreError::ReadOnly { .. }) => Some("denied"),
+        Some(StoreError::Corrupt { .. }) => Some("corrupt"),
+        Some(StoreError::Locked { .. }) => Some("locked"),
+        Some(StoreError::NewerSchema { .. }) => Some("unsupported"),
+        Some(_) => None,
+        None => error
+            .chain()
+            .find_map(|cause| cause.downcast_ref::<io::Error>())
+            .and_then(io_code),
+    }
+}
+
+fn io_code(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("no-space"),
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Some("denied"),
+        _ => None,
     }
 }
 
@@ -287,6 +320,40 @@ mod tests {
         ];
         for (error, expected) in cases {
             assert_eq!(code(&error), expected, "{error:#}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_state_is_said_to_programs() {
+        let path = || std::path::PathBuf::from("/state");
+        let why = || "why".to_owned();
+        let full = || StoreError::Full {
+            path: path(),
+            why: why(),
+        };
+        let folder = |kind: io::ErrorKind| OpenError::Folder {
+            path: path(),
+            error: kind.into(),
+        };
+        let cases: [(anyhow::Error, &str); 7] = [
+            (OpenError::Store(full()).into(), "no-space"),
+            (full().into(), "no-space"),
+            (folder(io::ErrorKind::StorageFull).into(), "no-space"),
+            (folder(io::ErrorKind::ReadOnlyFilesystem).into(), "denied"),
+            (
+                StoreError::ReadOnly {
+                    path: path(),
+                    why: why(),
+                }
+                .into(),
+                "denied",
+            ),
+            (OpenError::InUse(path()).into(), "locked"),
+            (anyhow::anyhow!("x"), "other"),
+        ];
+        for (error, expected) in cases {
+            let value = problem(&error, code(&error));
+            assert_eq!(value["code"], expected, "{error:#}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! One connection to the database file, and how it is set up.
 
 use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -43,6 +44,10 @@ pub(crate) enum Purpose {
 
 const PAGE: i64 = 4096;
 
+/// The index of the write-ahead log is a multiple of this, in bytes
+/// (<https://www.sqlite.org/walformat.html#the_wal_index_file_format>).
+const PROBE: usize = 32 << 10;
+
 /// The write-ahead log's size in pages at which a write moves it into the file itself,
 /// because the thread that should have done it could not.
 const LAST_RESORT_CHECKPOINT: u32 = 16_384;
@@ -58,9 +63,8 @@ pub(crate) fn open(
     purpose: Purpose,
 ) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)
-        .map_err(|error| Failure::Sql(error).at(path))
-        .map_err(|error| explain(error, path))?;
+    let connection =
+        Connection::open_with_flags(path, flags).map_err(|error| Failure::Sql(error).at(path))?;
     match connection.is_readonly(MAIN_DB) {
         Ok(true) => {
             return Err(StoreError::ReadOnly {
@@ -71,9 +75,7 @@ pub(crate) fn open(
         Ok(false) => {}
         Err(error) => return Err(Failure::Sql(error).at(path)),
     }
-    set_up(&connection, options, purpose)
-        .map_err(|failure| failure.at(path))
-        .map_err(|error| explain(error, path))?;
+    set_up(&connection, options, purpose).map_err(|failure| failure.at(path))?;
     Ok(connection)
 }
 
@@ -141,41 +143,52 @@ pub(crate) fn create_private(path: &Path) -> Result<(), StoreError> {
         .open(path);
     match made {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            Err(StoreError::ReadOnly {
-                path: path.to_owned(),
-                why: error.to_string(),
-            })
-        }
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(StoreError::ReadOnly {
+            path: path.to_owned(),
+            why: error.to_string(),
+        }),
         Err(error) => Err(StoreError::io(path, &error)),
     }
 }
 
-/// Says that the folder cannot be written where that is why a file cannot be opened:
-/// SQLite does not tell.
-fn explain(error: StoreError, path: &Path) -> StoreError {
+/// Says that the folder cannot be written or has no room where that is why a file cannot be
+/// opened, read or written: SQLite does not tell.
+pub(crate) fn explain(error: StoreError, path: &Path) -> StoreError {
     let StoreError::Io { .. } = error else {
         return error;
     };
-    let probe = beside(path, ".probe");
-    match OpenOptions::new().write(true).create_new(true).open(&probe) {
-        Ok(_) => {
-            // Nothing depends on it being gone.
-            let _ = std::fs::remove_file(&probe);
-            error
-        }
+    match probe(path) {
+        Ok(()) => error,
         Err(found) => match found.kind() {
-            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
-                StoreError::ReadOnly {
-                    path: path.to_owned(),
-                    why: format!("files cannot be made in its folder: {found}"),
-                }
-            }
-            std::io::ErrorKind::StorageFull => StoreError::Full {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly {
+                path: path.to_owned(),
+                why: format!("files cannot be made in its folder: {found}"),
+            },
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full {
                 path: path.to_owned(),
                 why: found.to_string(),
             },
             _ => error,
         },
     }
+}
+
+/// Writes a file beside `path` that is as long as the shortest one that SQLite needs there,
+/// the index of its log.
+fn probe(path: &Path) -> std::io::Result<()> {
+    let probe = beside(path, &format!(".probe-{}", std::process::id()));
+    let written = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&probe)
+        .and_then(|mut file| {
+            file.write_all(&[0; PROBE])?;
+            // Some file systems look for room only now.
+            file.sync_data()
+        });
+    // Nothing depends on it being gone.
+    let _ = std::fs::remove_file(&probe);
+    written
 }

@@ -133,7 +133,11 @@ impl Store {
     /// # Errors
     /// Those of [`Store::open`].
     pub fn open_with(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self, StoreError> {
-        let path = path.as_ref().to_owned();
+        let path = path.as_ref();
+        Self::open_at(path.to_owned(), options).map_err(|error| connection::explain(error, path))
+    }
+
+    fn open_at(path: PathBuf, options: StoreOptions) -> Result<Self, StoreError> {
         let length = std::fs::metadata(&path).map(|metadata| metadata.len());
         if matches!(length, Err(_) | Ok(0)) {
             lost::refuse_anew(&path)?;
@@ -170,6 +174,14 @@ impl Store {
         })
     }
 
+    /// Refuses a place where a database was and is none: what is beside it shows that.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    pub fn check_not_lost(path: impl AsRef<Path>) -> Result<(), StoreError> {
+        lost::refuse_anew(path.as_ref())
+    }
+
     /// Has `observer` told of each change from now on: how durable it was, and how long it
     /// took, waiting for others included. Only the first observer is told.
     pub fn observe_writes(&self, observer: impl Fn(Durability, Duration) + Send + Sync + 'static) {
@@ -191,7 +203,7 @@ impl Store {
         let began = Instant::now();
         let result = lock(&self.inner.writer).transaction(body);
         self.inner.checkpointer.committed();
-        let (value, changed) = result.map_err(|failure| failure.at(&self.inner.path))?;
+        let (value, changed) = result.map_err(|failure| self.error(failure))?;
         // What an earlier call has committed and is still syncing comes before all that
         // follows from it here, in the log as well.
         if durability == Durability::Power && changed {
@@ -211,7 +223,7 @@ impl Store {
         let idle = lock(&self.inner.readers).pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => connection::open(&self.inner.path, &self.inner.options, Purpose::Read)?,
+            None => self.own_reader()?,
         };
         let result = (|| {
             run(&connection, "BEGIN DEFERRED")?;
@@ -227,13 +239,21 @@ impl Store {
                 Ok(value)
             }
             // The connection of a failed read is not used again.
-            Err(failure) => Err(Failure::at(failure, &self.inner.path)),
+            Err(failure) => Err(self.error(failure)),
         }
     }
 
     /// A connection of the caller's own, for reading.
     pub(crate) fn own_reader(&self) -> Result<Connection, StoreError> {
-        connection::open(&self.inner.path, &self.inner.options, Purpose::Read)
+        let path = &self.inner.path;
+        connection::open(path, &self.inner.options, Purpose::Read)
+            .map_err(|error| connection::explain(error, path))
+    }
+
+    /// What `failure` is for callers.
+    fn error(&self, failure: Failure) -> StoreError {
+        let path = &self.inner.path;
+        connection::explain(failure.at(path), path)
     }
 }
 

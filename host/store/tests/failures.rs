@@ -139,6 +139,26 @@ impl Drop for SmallDisk {
     }
 }
 
+/// The index of the log is made anew at opening, which needs room before anything is read.
+#[test]
+fn a_database_on_a_full_disk_is_not_taken_for_a_broken_one() {
+    let Some(disk) = SmallDisk::mount("1m") else {
+        return;
+    };
+    let path = disk.0.path().join("cofferdam.db");
+    let store = Store::open(&path).unwrap();
+    let run = running(&store, &["a"]);
+    drop(store);
+    let ballast = disk.0.path().join("ballast");
+    let mut file = fs::File::create(&ballast).unwrap();
+    while file.write_all(&[7; 4096]).is_ok() {}
+    let error = Store::open(&path).unwrap_err();
+    assert!(matches!(error, StoreError::Full { .. }), "{error}");
+    drop(file);
+    fs::remove_file(&ballast).unwrap();
+    assert!(Store::open(&path).unwrap().run(&run).is_ok());
+}
+
 #[test]
 fn a_full_disk_refuses_and_goes_on_with_room() {
     let Some(disk) = SmallDisk::mount("6m") else {

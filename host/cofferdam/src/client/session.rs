@@ -101,7 +101,7 @@ impl Session {
 
 /// The server that was named: on the command line, else in the environment, else in the
 /// configuration. A state folder on the command line means: not a server.
-fn server(global: &Global, config: &Config) -> Result<Option<ServerOptions>> {
+pub fn server(global: &Global, config: &Config) -> Result<Option<ServerOptions>> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let url = match (&global.server, &global.state) {
         (Some(_), Some(_)) => {

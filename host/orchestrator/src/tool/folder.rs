@@ -294,6 +294,22 @@ impl Folder {
         last.chars().take(500).collect()
     }
 
+    /// Whether what a supervisor has to write into the folder does not fit any more.
+    pub fn has_no_room(&self) -> bool {
+        let probe = || -> io::Result<()> {
+            let mut file = tempfile::tempfile_in(&self.0)?;
+            file.write_all(&[0; 64 << 10])?;
+            // Some file systems look for room only now.
+            file.sync_data()
+        };
+        probe().is_err_and(|error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            )
+        })
+    }
+
     /// The path of `supervisor.log`: the supervisor's own standard error.
     pub fn complaints_path(&self) -> PathBuf {
         self.0.join("supervisor.log")

@@ -419,8 +419,18 @@ impl Attached<'_> {
     }
 
     fn not_started(&self, reason: &str) -> Error {
+        // A supervisor on a full disk can often not even say so.
+        let full = self.folder.has_no_room();
+        let code = match full {
+            true => ErrorCode::NoSpace,
+            false => ErrorCode::Unavailable,
+        };
+        let reason = match full {
+            true => format!("no space is left in the state folder; {reason}"),
+            false => reason.to_owned(),
+        };
         Error::new(
-            ErrorCode::Unavailable,
+            code,
             format!("the program `{}` was not started: {reason}", self.program),
         )
     }

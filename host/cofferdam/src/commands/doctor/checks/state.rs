@@ -134,7 +134,11 @@ pub fn secret_key(site: &Site<'_>) -> Vec<Finding> {
 pub fn database(site: &Site<'_>) -> Vec<Finding> {
     let path = site.state.database();
     if !path.exists() {
-        return Vec::new();
+        // Opening would make one where nothing shows that there was one.
+        return match Store::check_not_lost(&path) {
+            Ok(()) => Vec::new(),
+            Err(error) => vec![Finding::problem(error.to_string(), RESTORE)],
+        };
     }
     let mut findings: Vec<Finding> = private(
         &path,
@@ -160,6 +164,11 @@ pub fn database(site: &Site<'_>) -> Vec<Finding> {
         let advice = match &error {
             StoreError::NewerSchema { .. } => "use the newer cofferdam that wrote it",
             StoreError::Corrupt { .. } => RESTORE,
+            StoreError::Full { .. } => "make room; the database itself needs no restore",
+            StoreError::ReadOnly { .. } => {
+                "mount its file system writable, or give this user the right to write; the database itself needs no restore"
+            }
+            StoreError::Locked { .. } => "wait for the other process to end, or stop it",
             _ => "look at the message; `cofferdam restore` puts a backup in its place",
         };
         findings.push(Finding::problem(error.to_string(), advice));
