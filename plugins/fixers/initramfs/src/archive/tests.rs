@@ -198,6 +198,11 @@ fn every_truncation_is_an_error() {
             // Lz4 is bare blocks: its magic alone is an empty archive, to the kernel too,
             // and up to three bytes behind it are leftovers.
             let error = scan(cut_bytes);
+            // An LZMA stream ends with five bytes that flush the coder; what they decode to
+            // may be known before the last.
+            if encoding == Encoding::Lzma && cut + 1 == bytes.len() && error.is_ok() {
+                continue;
+            }
             assert!(
                 error.is_err() || (encoding == Encoding::Lz4 && cut == 4),
                 "{command:?} cut at {cut} of {}",
