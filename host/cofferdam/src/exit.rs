@@ -256,6 +256,7 @@ fn code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<ClientError>() {
         Some(
             ClientError::NobodyListens { .. }
+            | ClientError::Authority { .. }
             | ClientError::Unreachable { .. }
             | ClientError::Interrupted { .. },
         ) => return UNREACHABLE,

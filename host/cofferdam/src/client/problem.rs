@@ -70,6 +70,14 @@ pub enum ClientError {
         /// What the network said.
         reason: String,
     },
+    /// The server shows an authority's certificate as its own.
+    #[error(
+        "the certificate of {host} is an authority's own (CA:TRUE), and none of a server; make one with `openssl req -x509 … -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:NAME`, or sign the server's with that authority"
+    )]
+    Authority {
+        /// Who was asked.
+        host: String,
+    },
     /// No answer came; whether the request was received is not known.
     #[error(
         "no answer from {host}: {reason}; look whether what was asked was done before asking again"
@@ -111,7 +119,7 @@ impl ClientError {
                 true
             }
             Self::Problem(problem) => matches!(problem.status, 429 | 502 | 503 | 504),
-            Self::Nonsense { .. } | Self::Setup(_) => false,
+            Self::Authority { .. } | Self::Nonsense { .. } | Self::Setup(_) => false,
         }
     }
 }

@@ -153,14 +153,10 @@ impl Transport {
             let (media, bytes) = content.encoded();
             request = request.header(header::CONTENT_TYPE, media).body(bytes);
         }
-        let response = request.send().await.map_err(|error| {
-            let (host, reason) = (self.to_string(), chain(&error));
-            if error.is_connect() {
-                ClientError::NobodyListens { host, reason }
-            } else {
-                ClientError::Unreachable { host, reason }
-            }
-        })?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| unanswered(self.to_string(), chain(&error), error.is_connect()))?;
         Ok(Reply {
             status: response.status(),
             body: response
@@ -205,6 +201,17 @@ async fn in_process(router: Router, ask: Ask) -> Result<Reply, ClientError> {
     })
 }
 
+/// Why `host` gave no answer. rustls has no type for what its verifier says but the text.
+fn unanswered(host: String, reason: String, connecting: bool) -> ClientError {
+    if reason.contains("CaUsedAsEndEntity") {
+        ClientError::Authority { host }
+    } else if connecting {
+        ClientError::NobodyListens { host, reason }
+    } else {
+        ClientError::Unreachable { host, reason }
+    }
+}
+
 /// An error with its causes, in one line: reqwest's own message names none of them.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
@@ -226,5 +233,31 @@ impl fmt::Display for Transport {
             Self::Socket { path, .. } => write!(formatter, "the host at {}", path.display()),
             Self::Server { url, .. } => write!(formatter, "the server {url}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_of_an_authority_says_how_to_make_one_of_a_server() {
+        // What rustls says of one that `openssl req -x509` makes.
+        let reason = "client error (Connect): invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))";
+        let error = unanswered("the server https://a".to_owned(), reason.to_owned(), true);
+        assert!(matches!(error, ClientError::Authority { .. }), "{error}");
+        let text = error.to_string();
+        for part in [
+            "https://a",
+            "basicConstraints=critical,CA:FALSE",
+            "subjectAltName",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        let other = unanswered("h".to_owned(), "refused".to_owned(), true);
+        assert!(
+            matches!(other, ClientError::NobodyListens { .. }),
+            "{other}"
+        );
     }
 }

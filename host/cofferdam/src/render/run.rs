@@ -4,7 +4,8 @@ use super::table::Table;
 use super::time::{taken, when, when_any};
 use super::{bytes, safe, sayln};
 use cofferdam_store::{
-    Approval, ApprovalState, LogLevel, LogLine, RunDetail, RunState, RunSummary, StepState,
+    Approval, ApprovalState, LogLevel, LogLine, RunDetail, RunState, RunSummary, StepCounts,
+    StepState,
 };
 use console::{Style, StyledObject, style};
 use serde_json::Value;
@@ -25,7 +26,7 @@ pub fn run_state(state: RunState) -> StyledObject<&'static str> {
 pub fn list(runs: &[RunSummary], next: Option<&str>) {
     let mut table = Table::new(&["run", "workflow", "state", "steps", "by", "made", "took"]);
     for run in runs {
-        let done = run.steps.succeeded + run.steps.skipped + run.steps.failed;
+        let done = done(run.state, run.steps);
         table.row(&[
             &run.id,
             &run.workflow,
@@ -39,6 +40,15 @@ pub fn list(runs: &[RunSummary], next: Option<&str>) {
     }
     table.print("no runs");
     more(next);
+}
+
+/// How many steps are done with: what failed is not, and what was left out only where the
+/// run succeeded without it.
+const fn done(state: RunState, steps: StepCounts) -> u32 {
+    match state {
+        RunState::Succeeded => steps.succeeded + steps.skipped,
+        _ => steps.succeeded,
+    }
 }
 
 /// Says how to go on with a list that was cut.
@@ -227,4 +237,30 @@ pub fn log_line(line: &LogLine) -> String {
         safe(&line.message),
         safe(&fields)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_not_done() {
+        let steps = |succeeded, failed, skipped| StepCounts {
+            total: 3,
+            succeeded,
+            failed,
+            skipped,
+            running: 0,
+        };
+        for (state, steps, shown) in [
+            (RunState::Succeeded, steps(3, 0, 0), 3),
+            (RunState::Succeeded, steps(2, 0, 1), 3),
+            (RunState::Failed, steps(2, 1, 0), 2),
+            (RunState::Failed, steps(0, 1, 2), 0),
+            (RunState::Cancelled, steps(1, 0, 2), 1),
+            (RunState::Running, steps(1, 0, 0), 1),
+        ] {
+            assert_eq!(done(state, steps), shown, "{state} {steps:?}");
+        }
+    }
 }
