@@ -101,10 +101,7 @@ async fn what_is_no_project_is_refused_everywhere() {
     let long = "x".repeat(3000);
     let escaped = "a\u{1b}[31m";
     for project in ["", "*", "..", "-x", "a/b", "a b", escaped, "\u{e4}", &long] {
-        let encoded: String = project
-            .bytes()
-            .map(|byte| format!("%{byte:02X}"))
-            .collect();
+        let encoded: String = project.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let start = json!({"project": project, "workflow": {"source": ECHO}});
         for path in [
             "/api/v1/runs",
