@@ -60,6 +60,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         workspace
             .command(workspace.cofferdam())
             .env("COFFERDAM_PLUGINS", workspace.made("plugins"))
+            .env("COFFERDAM_STATE", folder.join("state"))
             .arg("migrate")
             .arg(&guest)
             .args(["--to", "qcow2", "--yes", "-o"])
