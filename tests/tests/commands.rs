@@ -406,6 +406,8 @@ fn a_run_goes_on_with_the_next_host() {
         .code(0);
     let run = ran.json()["run"]["id"].as_str().unwrap().to_owned();
     site.kill();
+    // A program that was just being started has the host's socket until it is executed.
+    std::thread::sleep(std::time::Duration::from_secs(1));
     site.start();
     site.write("go", "");
     let ended = site
