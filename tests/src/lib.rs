@@ -16,6 +16,7 @@
     reason = "the helpers of tests fail as tests do"
 )]
 
+pub mod native_only;
 pub mod output;
 pub mod server;
 pub mod site;

@@ -16,7 +16,7 @@ use cofferdam_capabilities::{load_plugins, runtime};
 use cofferdam_contract::failure::CallError;
 use cofferdam_contract::grants::Granted;
 use cofferdam_contract::kinds::{Call, Kind, StepServices, WorkflowStep};
-use cofferdam_contract::services::{Artifacts, Begun, Context, Operations, Secrets, Tools};
+use cofferdam_contract::services::{Context, Secrets, Tools};
 use cofferdam_contract::types::{
     Error, Level, StepPlan, Timestamp, ToolArgument, ToolOutcome, ToolRequest,
 };
@@ -24,6 +24,7 @@ use cofferdam_runtime::{Options, PluginFolder};
 use cofferdam_sdk::StepHost as _;
 use cofferdam_sdk::step;
 use cofferdam_sdk::testing::{MemoryStep, StepCase, StepResult, case_folders, plugin_defaults};
+use cofferdam_tests::native_only::NativeOnly;
 use cofferdam_tests::{plugin_sources, plugins};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -97,34 +98,6 @@ impl Secrets for Shared {
     }
 }
 
-/// What components never reach.
-fn native_only<T>() -> Result<T, Error> {
-    panic!("a component reached a service of native steps")
-}
-
-#[async_trait]
-impl Operations for Shared {
-    async fn begin(&self, _: &str, _: Value) -> Result<Begun, Error> {
-        native_only()
-    }
-    async fn finish(&self, _: &str, _: Value) -> Result<(), Error> {
-        native_only()
-    }
-    async fn lost(&self, _: &str) -> Result<(), Error> {
-        native_only()
-    }
-}
-
-#[async_trait]
-impl Artifacts for Shared {
-    async fn path(&self, _: &str) -> Result<PathBuf, Error> {
-        native_only()
-    }
-    async fn add(&self, _: &Path, _: &str) -> Result<String, Error> {
-        native_only()
-    }
-}
-
 /// The error record that a step returned.
 fn returned<T>(result: Result<T, CallError>) -> Result<T, cofferdam_sdk::Error> {
     result.map_err(|failure| match failure {
@@ -151,8 +124,8 @@ async fn run(
         tools: shared.clone(),
         secrets: shared.clone(),
         http: Arc::new(cofferdam_orchestrator::grants::Granted::nothing("case")),
-        operations: shared.clone(),
-        artifacts: shared.clone(),
+        operations: Arc::new(NativeOnly),
+        artifacts: Arc::new(NativeOnly),
     };
     let settings = step.manifest().settings(&case.settings).unwrap();
     let call = Call {

@@ -11,7 +11,7 @@
 use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::routing::post;
-use cofferdam_tests::server::Server;
+use cofferdam_tests::server::{Server, wait_for};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -203,16 +203,12 @@ fn the_metrics_say_what_happened() {
     let run = server.run(WORKFLOW, &[]);
     assert_eq!(run["run"]["state"], "succeeded", "{run}");
     // Counted once the end is written, so perhaps just after it can be read.
-    let begun = std::time::Instant::now();
-    let metrics = loop {
+    let metrics = wait_for("the end is counted", || {
         let metrics = server.get("/metrics", &[]);
         assert_eq!(metrics.status, 200, "{}", metrics.whole);
-        if metrics.body.contains("cofferdam_runs_finished_total{") || begun.elapsed().as_secs() > 30
-        {
-            break metrics;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    };
+        let counted = metrics.body.contains("cofferdam_runs_finished_total{");
+        counted.then_some(metrics)
+    });
     let value = |line: &str| -> f64 {
         let found = metrics
             .body

@@ -116,13 +116,24 @@ fn attempt(
     identity: &str,
     stop_at: Option<u64>,
 ) -> Result<ConvertReport, DiskError> {
-    let cancel = CancelFlag::new();
-    let stop = cancel.clone();
-    let progress = move |done: u64, _: u64| {
+    let stop = |done, cancel: &CancelFlag| {
         if stop_at.is_some_and(|at| done > at) {
-            stop.cancel();
+            cancel.cancel();
         }
     };
+    watched(source, target, options, identity, stop)
+}
+
+/// An attempt in which `watch` is told how far it is, and may cancel it.
+fn watched(
+    source: &Source,
+    target: &Path,
+    options: ConvertOptions,
+    identity: &str,
+    watch: impl Fn(u64, &CancelFlag) + Send + Sync,
+) -> Result<ConvertReport, DiskError> {
+    let cancel = CancelFlag::new();
+    let progress = |done: u64, _: u64| watch(done, &cancel);
     Conversion::new(options)
         .resuming(eager(identity))
         .run(source, target, &progress, &cancel)
@@ -181,20 +192,16 @@ proptest! {
 /// Converts half of the disk. What is there now is as a kill would have left it once there
 /// is a checkpoint, which is written beside the copying and may take its time.
 fn half(source: &Source, target: &Path, kind: (Format, Compression)) {
-    let cancel = CancelFlag::new();
-    let (stop, checkpoint) = (cancel.clone(), target.with_extension("checkpoint"));
-    let progress = move |done: u64, _: u64| {
+    let checkpoint = target.with_extension("checkpoint");
+    let result = watched(source, target, options(kind, 1), "disk", |done, cancel| {
         let begun = std::time::Instant::now();
         while done > SIZE / 4 && !checkpoint.exists() && begun.elapsed().as_secs() < 60 {
             std::thread::sleep(Duration::from_millis(1));
         }
         if done > SIZE / 2 {
-            stop.cancel();
+            cancel.cancel();
         }
-    };
-    let result = Conversion::new(options(kind, 1))
-        .resuming(eager("disk"))
-        .run(source, target, &progress, &cancel);
+    });
     assert!(matches!(result, Err(DiskError::Cancelled)), "{result:?}");
     source.read.store(0, Ordering::SeqCst);
 }

@@ -262,6 +262,36 @@ impl NativeSteps {
     }
 }
 
+/// A host without components: native steps alone, which have no settings.
+#[async_trait]
+impl Catalogue for NativeSteps {
+    fn resolve(&self, uses: &StepReference) -> Result<ResolvedPlugin, CatalogueError> {
+        self.resolve(uses).unwrap_or_else(|| {
+            Err(CatalogueError::NotFound {
+                reference: uses.to_string(),
+                hint: String::new(),
+            })
+        })
+    }
+
+    async fn step(&self, pinned: &PinnedPlugin) -> Result<Arc<dyn WorkflowStep>, CatalogueError> {
+        self.pinned(pinned).unwrap_or_else(|| {
+            Err(CatalogueError::NotFound {
+                reference: pinned.digest.clone(),
+                hint: String::new(),
+            })
+        })
+    }
+
+    fn settings(&self, _: &PinnedPlugin) -> Result<String, CatalogueError> {
+        Ok("{}".to_owned())
+    }
+
+    fn list(&self) -> Vec<PluginInfo> {
+        self.list()
+    }
+}
+
 /// A workflow that is part of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BuiltInWorkflow {

@@ -14,7 +14,7 @@ use cofferdam_contract::failure::{CallError, Limit};
 use cofferdam_contract::limits::LimitOverrides;
 use cofferdam_contract::services::Context;
 use cofferdam_runtime::{Options, PluginCode, State};
-use guest::{Bench, CONTEXT, TestHost, alone, fixer};
+use guest::{Bench, TestHost, alone, assert_limit, fixer, import_cancelled, import_progress};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,35 +22,6 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use wasmtime::StoreContextMut;
 use wasmtime::component::LinkerInstance;
-
-#[track_caller]
-fn assert_limit<T: std::fmt::Debug>(
-    result: Result<T, CallError>,
-    expected: Limit,
-    call: &str,
-    allowed: &str,
-) {
-    match result {
-        Err(CallError::Limit {
-            callee,
-            limit,
-            allowed: said,
-        }) => {
-            assert_eq!((limit, callee.call.as_str()), (expected, call));
-            assert_eq!(callee.plugin, "guest");
-            assert_eq!(said, allowed);
-        }
-        other => panic!("expected the {expected} limit, got {other:?}"),
-    }
-}
-
-fn import_cancelled() -> String {
-    format!("(import \"{CONTEXT}\" \"cancelled\" (func $host (result i32)))")
-}
-
-fn import_progress() -> String {
-    format!("(import \"{CONTEXT}\" \"progress\" (func $progress (param i64 i64 i32 i32)))")
-}
 
 /// Calls the host's function so many times.
 fn repeatedly(times: u32) -> Vec<u8> {

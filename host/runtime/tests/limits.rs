@@ -12,43 +12,16 @@ mod guest;
 
 use cofferdam_contract::failure::{CallError, Limit};
 use cofferdam_contract::services::Context;
-use guest::{Bench, CONTEXT, TestHost, all_but, alone, component, component_with_memory, fixer};
+use guest::{
+    Bench, TestHost, all_but, alone, assert_limit, component, component_with_memory, fixer,
+    import_cancelled, import_progress,
+};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use wasmtime::StoreContextMut;
 
 const LOOP: &str = "(loop $again (br $again))";
-
-/// `cancelled`, which tests give a meaning of their own.
-fn import_cancelled() -> String {
-    format!("(import \"{CONTEXT}\" \"cancelled\" (func $host (result i32)))")
-}
-
-fn import_progress() -> String {
-    format!("(import \"{CONTEXT}\" \"progress\" (func $progress (param i64 i64 i32 i32)))")
-}
-
-#[track_caller]
-fn assert_limit<T: std::fmt::Debug>(
-    result: Result<T, CallError>,
-    expected: Limit,
-    call: &str,
-    allowed: &str,
-) {
-    match result {
-        Err(CallError::Limit {
-            callee,
-            limit,
-            allowed: said,
-        }) => {
-            assert_eq!((limit, callee.call.as_str()), (expected, call));
-            assert_eq!(callee.plugin, "guest");
-            assert_eq!(said, allowed);
-        }
-        other => panic!("expected the {expected} limit, got {other:?}"),
-    }
-}
 
 /// Runs `fix` of a guest that needs no host functions, all limits but these at their
 /// ceilings. Only the limit that ends the call is reached.

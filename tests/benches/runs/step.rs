@@ -1,6 +1,6 @@
 //! The steps that are timed.
 
-use crate::guest::{all_but, component, manifest};
+use crate::guest::{all_but, manifest, step};
 use async_trait::async_trait;
 use cofferdam_contract::failure::CallError;
 use cofferdam_contract::kinds::{Call, Plugin, StepServices, WorkflowStep};
@@ -99,27 +99,5 @@ impl WorkflowStep for Timed {
 
 /// A component whose `execute` gives `{}`.
 pub fn pure_component() -> Vec<u8> {
-    let functions = [
-        ("validate", "(param i32 i32) (result i32)", "(i32.const 0)"),
-        ("plan", "(param i32 i32) (result i32)", "(unreachable)"),
-        (
-            "execute",
-            "(param i32 i32) (result i32)",
-            // result<string, error>: tag, then pointer and length of "{}".
-            "(i32.store (i32.const 260) (i32.const 300))
-             (i32.store (i32.const 264) (i32.const 2))
-             (i32.store16 (i32.const 300) (i32.const 0x7d7b))
-             (i32.const 256)",
-        ),
-        (
-            "compensate",
-            "(param i32 i32 i32 i32 i32) (result i32)",
-            "(i32.const 0)",
-        ),
-    ]
-    .map(|(name, signature, body)| {
-        format!("(func (export \"cofferdam:plugin/step@0.1.0#{name}\") {signature} {body})")
-    });
-    let component = component("step", "", &functions.join("\n"));
-    embed_manifest(&component, &manifest("pure", &all_but(&[]))).unwrap()
+    embed_manifest(&step("", "", &[]), &manifest("pure", &all_but(&[]))).unwrap()
 }

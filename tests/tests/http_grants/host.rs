@@ -6,13 +6,13 @@ use cofferdam_contract::failure::CallError;
 use cofferdam_contract::grants::HTTP;
 use cofferdam_contract::kinds::{Call, StepServices, WorkflowStep};
 use cofferdam_contract::manifest::{Limits, Manifest};
-use cofferdam_contract::services::{Artifacts, Begun, Context, Operations, Secrets, Tools};
+use cofferdam_contract::services::{Context, Secrets, Tools};
 use cofferdam_contract::types::{Error, Level, StepPlan, Timestamp, ToolOutcome, ToolRequest};
 use cofferdam_orchestrator::grants::{Granted, PluginGrants, StepGrants};
 use cofferdam_runtime::{Options, PluginFile, embed_manifest};
+use cofferdam_tests::native_only::NativeOnly;
 use cofferdam_tests::test_plugin;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// The courier's place in a run: a step that keeps its log.
@@ -74,33 +74,6 @@ impl Secrets for Behind {
     }
 }
 
-fn native_only<T>() -> Result<T, Error> {
-    panic!("a component reached a service of native steps")
-}
-
-#[async_trait]
-impl Operations for Behind {
-    async fn begin(&self, _: &str, _: Value) -> Result<Begun, Error> {
-        native_only()
-    }
-    async fn finish(&self, _: &str, _: Value) -> Result<(), Error> {
-        native_only()
-    }
-    async fn lost(&self, _: &str) -> Result<(), Error> {
-        native_only()
-    }
-}
-
-#[async_trait]
-impl Artifacts for Behind {
-    async fn path(&self, _: &str) -> Result<PathBuf, Error> {
-        native_only()
-    }
-    async fn add(&self, _: &Path, _: &str) -> Result<String, Error> {
-        native_only()
-    }
-}
-
 impl Host {
     /// With these grants, as they stand under `[plugins.courier.grants]`.
     pub fn new(grants: &str) -> Self {
@@ -155,10 +128,10 @@ impl Host {
         };
         let services = StepServices {
             tools: behind.clone(),
-            secrets: behind.clone(),
+            secrets: behind,
             http: granted,
-            operations: behind.clone(),
-            artifacts: behind,
+            operations: Arc::new(NativeOnly),
+            artifacts: Arc::new(NativeOnly),
         };
         (call, services)
     }

@@ -7,7 +7,7 @@
 //! The host itself has nothing in it that serves the test.
 
 use crate::ledger::Ledger;
-use crate::steps::{Effect, Native, WORKFLOW};
+use crate::steps::{Effect, WORKFLOW};
 use cofferdam_orchestrator::catalogue::NativeSteps;
 use cofferdam_orchestrator::runs::{StartRun, WorkflowSource};
 use cofferdam_orchestrator::{Actor, Options, Orchestrator};
@@ -68,7 +68,7 @@ async fn to_the_end(state: &Path, fail: bool) {
     let ledger = Ledger::at(&state.with_extension("ledger"));
     let mut steps = NativeSteps::new();
     steps.register("effect", Arc::new(Effect::new(ledger)));
-    let host = Orchestrator::open(Options::new(state), Arc::new(Native(steps))).unwrap();
+    let host = Orchestrator::open(Options::new(state), Arc::new(steps)).unwrap();
     host.start_engine().await.unwrap();
     let runs = &host.runs;
     let actor = Actor::local("soak");

@@ -7,12 +7,7 @@ use cofferdam_contract::kinds::{Call, Plugin, StepServices, WorkflowStep};
 use cofferdam_contract::manifest::Manifest;
 use cofferdam_contract::services::Begun;
 use cofferdam_contract::types::{Error, PlannedChange, StepPlan};
-use cofferdam_orchestrator::catalogue::{
-    Catalogue, CatalogueError, NativeSteps, PluginInfo, ResolvedPlugin, StepReference,
-};
-use cofferdam_store::PinnedPlugin;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// Ten steps: branches that run beside each other, an approval, three that are undone where
 /// the last one fails.
@@ -151,32 +146,5 @@ impl WorkflowStep for Effect {
             .await
             .map_err(|error| refused("compensate", error))?;
         Ok(())
-    }
-}
-
-/// Native steps only.
-pub struct Native(pub NativeSteps);
-
-#[async_trait]
-impl Catalogue for Native {
-    fn resolve(&self, uses: &StepReference) -> Result<ResolvedPlugin, CatalogueError> {
-        self.0.resolve(uses).unwrap_or_else(|| {
-            Err(CatalogueError::NotFound {
-                reference: uses.to_string(),
-                hint: String::new(),
-            })
-        })
-    }
-
-    async fn step(&self, pinned: &PinnedPlugin) -> Result<Arc<dyn WorkflowStep>, CatalogueError> {
-        self.0.pinned(pinned).unwrap()
-    }
-
-    fn settings(&self, _: &PinnedPlugin) -> Result<String, CatalogueError> {
-        Ok("{}".to_owned())
-    }
-
-    fn list(&self) -> Vec<PluginInfo> {
-        self.0.list()
     }
 }

@@ -5,7 +5,7 @@ use crate::support::{Host, component, request, upload};
 use axum::body::Body;
 use axum::http::Request;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH};
-use cofferdam_api::{ApiOptions, LocalActor};
+use cofferdam_api::{ApiOptions, LocalActor, Rate};
 use cofferdam_store::Role;
 use futures_util::stream;
 use serde_json::{Value, json};
@@ -69,6 +69,8 @@ async fn what_is_no_component_is_refused_and_changes_nothing() {
 async fn who_may_not_install_is_refused_before_the_body_is_read() {
     let host = Host::with(ApiOptions {
         max_uploads: 1,
+        // It is asked again until the first upload has begun.
+        token_rate: Rate::new(10_000, 10_000),
         ..ApiOptions::default()
     })
     .await;

@@ -10,16 +10,14 @@ use cofferdam_contract::failure::{CallError, Callee};
 use cofferdam_contract::kinds::{Call, Kind, Plugin, StepServices, WorkflowStep};
 use cofferdam_contract::manifest::{Limits, Manifest, Order};
 use cofferdam_contract::types::{Error, ErrorCode, Level, PlannedChange, StepPlan};
-use cofferdam_orchestrator::catalogue::{
-    Catalogue, CatalogueError, NativeSteps, PluginInfo, ResolvedPlugin, StepReference,
-};
+use cofferdam_orchestrator::catalogue::NativeSteps;
 use cofferdam_orchestrator::identity::{Actor, TokenRequest};
 use cofferdam_orchestrator::plugins::{
     CallWatch, Candidate, Inspected, PluginHost, PluginOptions, Prepared, Ready, Refusal,
 };
 use cofferdam_orchestrator::tool::PluginGrants;
 use cofferdam_orchestrator::{Options, Orchestrator};
-use cofferdam_store::{PinnedPlugin, Role};
+use cofferdam_store::Role;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -118,38 +116,7 @@ impl WorkflowStep for TestStep {
     }
 }
 
-struct Steps(NativeSteps);
-
-#[async_trait]
-impl Catalogue for Steps {
-    fn resolve(&self, uses: &StepReference) -> Result<ResolvedPlugin, CatalogueError> {
-        self.0.resolve(uses).unwrap_or_else(|| {
-            Err(CatalogueError::NotFound {
-                reference: uses.to_string(),
-                hint: String::new(),
-            })
-        })
-    }
-
-    async fn step(&self, pinned: &PinnedPlugin) -> Result<Arc<dyn WorkflowStep>, CatalogueError> {
-        self.0.pinned(pinned).unwrap_or_else(|| {
-            Err(CatalogueError::NotFound {
-                reference: pinned.digest.clone(),
-                hint: String::new(),
-            })
-        })
-    }
-
-    fn settings(&self, _: &PinnedPlugin) -> Result<String, CatalogueError> {
-        Ok("{}".to_owned())
-    }
-
-    fn list(&self) -> Vec<PluginInfo> {
-        self.0.list()
-    }
-}
-
-fn steps() -> Steps {
+fn steps() -> NativeSteps {
     let mut steps = NativeSteps::new();
     for (id, deed) in [
         ("test/echo", Deed::Echo),
@@ -174,7 +141,7 @@ fn steps() -> Steps {
         };
         steps.register(id, Arc::new(step));
     }
-    Steps(steps)
+    steps
 }
 
 /// Echoes `inputs.text`.

@@ -2,11 +2,9 @@
 
 use crate::common::{Bench, JsonTrees, State, boot, guest, once};
 use async_trait::async_trait;
-use cofferdam_contract::kinds::{PluginSet, WorkflowStep};
+use cofferdam_contract::kinds::PluginSet;
 use cofferdam_contract::types::Error;
-use cofferdam_orchestrator::catalogue::{
-    Catalogue, CatalogueError, NativeSteps, PluginInfo, ResolvedPlugin, StepReference,
-};
+use cofferdam_orchestrator::catalogue::NativeSteps;
 use cofferdam_orchestrator::identity::TokenRequest;
 use cofferdam_orchestrator::migration::request::GivenSettings;
 use cofferdam_orchestrator::migration::steps::pins::Pin;
@@ -15,7 +13,7 @@ use cofferdam_orchestrator::migration::steps::{
 };
 use cofferdam_orchestrator::runs::{RunView, StartRun, WorkflowSource};
 use cofferdam_orchestrator::{Actor, Options, Orchestrator, StatePaths};
-use cofferdam_store::{ApprovalState, PinnedPlugin, Role, RunState};
+use cofferdam_store::{ApprovalState, Role, RunState};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,27 +37,6 @@ impl MigrationPlugins for Doubles {
     }
 }
 
-struct Natives(NativeSteps);
-
-#[async_trait]
-impl Catalogue for Natives {
-    fn resolve(&self, uses: &StepReference) -> Result<ResolvedPlugin, CatalogueError> {
-        self.0.resolve(uses).unwrap()
-    }
-
-    async fn step(&self, pinned: &PinnedPlugin) -> Result<Arc<dyn WorkflowStep>, CatalogueError> {
-        self.0.pinned(pinned).unwrap()
-    }
-
-    fn settings(&self, _: &PinnedPlugin) -> Result<String, CatalogueError> {
-        Ok("{}".to_owned())
-    }
-
-    fn list(&self) -> Vec<PluginInfo> {
-        self.0.list()
-    }
-}
-
 fn me() -> Actor {
     Actor::local("me")
 }
@@ -76,7 +53,7 @@ async fn host(bench: &Bench) -> Arc<Orchestrator> {
     );
     let mut options = Options::new(&state);
     options.built_in = vec![WORKFLOW, WORKFLOW_WITH_BOOT];
-    let host = Orchestrator::open(options, Arc::new(Natives(steps))).unwrap();
+    let host = Orchestrator::open(options, Arc::new(steps)).unwrap();
     reach.look_in(host.store.clone());
     host.start_engine().await.unwrap();
     host

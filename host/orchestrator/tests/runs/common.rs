@@ -8,12 +8,10 @@ use cofferdam_contract::services::Begun;
 use cofferdam_contract::types::{
     Error, ErrorCode, Level, PlannedChange, StepPlan, ToolArgument, ToolRequest,
 };
-use cofferdam_orchestrator::catalogue::{
-    Catalogue, CatalogueError, NativeSteps, PluginInfo, ResolvedPlugin, StepReference,
-};
+use cofferdam_orchestrator::catalogue::NativeSteps;
 use cofferdam_orchestrator::runs::{RunView, StartRun, WorkflowSource};
 use cofferdam_orchestrator::{Actor, Options, Orchestrator};
-use cofferdam_store::{PinnedPlugin, RunState, StepRecord, StepState};
+use cofferdam_store::{RunState, StepRecord, StepState};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -308,35 +306,6 @@ impl WorkflowStep for ScriptedStep {
     }
 }
 
-/// Native steps only.
-pub struct NativeCatalogue(pub NativeSteps);
-
-#[async_trait]
-impl Catalogue for NativeCatalogue {
-    fn resolve(&self, uses: &StepReference) -> Result<ResolvedPlugin, CatalogueError> {
-        self.0.resolve(uses).unwrap_or_else(|| {
-            Err(CatalogueError::NotFound {
-                reference: uses.to_string(),
-                hint: String::new(),
-            })
-        })
-    }
-
-    async fn step(&self, pinned: &PinnedPlugin) -> Result<Arc<dyn WorkflowStep>, CatalogueError> {
-        self.0.pinned(pinned).unwrap()
-    }
-
-    fn settings(&self, _: &PinnedPlugin) -> Result<String, CatalogueError> {
-        Ok("{}".to_owned())
-    }
-
-    fn list(&self) -> Vec<PluginInfo> {
-        let list = self.0.list();
-        assert!(list.iter().all(|plugin| plugin.kind == Kind::WorkflowStep));
-        list
-    }
-}
-
 /// A host over a state folder.
 pub struct Host {
     pub orchestrator: Arc<Orchestrator>,
@@ -373,7 +342,9 @@ impl Host {
         let mut options = Options::new(state);
         options.engine.grace = Duration::from_millis(50);
         change(&mut options);
-        let orchestrator = Orchestrator::open(options, Arc::new(NativeCatalogue(steps))).unwrap();
+        let mut list = steps.list().into_iter();
+        assert!(list.all(|plugin| plugin.kind == Kind::WorkflowStep));
+        let orchestrator = Orchestrator::open(options, Arc::new(steps)).unwrap();
         orchestrator.start_engine().await.unwrap();
         Self {
             orchestrator,

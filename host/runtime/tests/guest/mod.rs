@@ -230,6 +230,15 @@ pub fn filesystem(given: &[(&str, &str)]) -> String {
 
 /// A step whose functions have these bodies; those not given are ok, `execute` with `{}`.
 pub fn step(imports: &str, data: &str, given: &[(&str, &str)]) -> Vec<u8> {
+    component(
+        "step",
+        imports,
+        &format!("{data}\n{}", step_functions(given)),
+    )
+}
+
+/// The functions of [`step`], for a module of its own.
+pub fn step_functions(given: &[(&str, &str)]) -> String {
     let functions = [
         ("validate", "(param i32 i32) (result i32)", "(i32.const 0)"),
         ("plan", "(param i32 i32) (result i32)", "(unreachable)"),
@@ -256,11 +265,39 @@ pub fn step(imports: &str, data: &str, given: &[(&str, &str)]) -> Vec<u8> {
             format!("(func (export \"cofferdam:plugin/step@0.1.0#{name}\") {signature} {body})")
         })
         .collect();
-    component(
-        "step",
-        imports,
-        &format!("{data}\n{}", functions.join("\n")),
-    )
+    functions.join("\n")
+}
+
+/// The import of `cancelled`, which tests give a meaning of their own, as `$host`.
+pub fn import_cancelled() -> String {
+    format!("(import \"{CONTEXT}\" \"cancelled\" (func $host (result i32)))")
+}
+
+/// The import of `progress`.
+pub fn import_progress() -> String {
+    format!("(import \"{CONTEXT}\" \"progress\" (func $progress (param i64 i64 i32 i32)))")
+}
+
+/// Requires that this limit ended this call of the plugin `guest`.
+#[track_caller]
+pub fn assert_limit<T: std::fmt::Debug>(
+    result: Result<T, CallError>,
+    expected: Limit,
+    call: &str,
+    allowed: &str,
+) {
+    match result {
+        Err(CallError::Limit {
+            callee,
+            limit,
+            allowed: said,
+        }) => {
+            assert_eq!((limit, callee.call.as_str()), (expected, call));
+            assert_eq!(callee.plugin, "guest");
+            assert_eq!(said, allowed);
+        }
+        other => panic!("expected the {expected} limit, got {other:?}"),
+    }
 }
 
 /// A manifest with these limits.
