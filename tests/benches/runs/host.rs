@@ -102,6 +102,8 @@ impl Host {
         let began = Instant::now();
         let mut options = Options::new(state);
         options.engine.grace = Duration::ZERO;
+        // As the program does.
+        options.engine.threads = Some(runtime.handle().clone());
         let orchestrator = Orchestrator::open(options, Arc::new(steps)).unwrap();
         let opened = began.elapsed();
         let recovered = orchestrator.start_engine().await.unwrap();

@@ -198,6 +198,7 @@ fn orchestrator(
     let observer = Arc::clone(&metrics) as _;
     let live = Arc::new(plugins::load(global, config, Arc::clone(&watch), observer)?);
     let roots = api.file_roots.clone();
+    let threads = live.threads();
     let (natives, reach) = natives::steps(&live, config, paths, roots)?;
     for refused in &live.refused {
         tracing::warn!(file = %refused.path.display(), reason = %refused.reason, "a plugin is refused");
@@ -217,6 +218,7 @@ fn orchestrator(
         grants: config.plugin_grants(),
     });
     options.engine.file_roots.clone_from(&api.file_roots);
+    options.engine.threads = Some(threads);
     options.built_in = natives::workflows();
     if let Some(steps) = config.max_steps {
         options.engine.steps_at_once = steps;

@@ -22,6 +22,7 @@ use cofferdam_runtime::{LoadError, PluginCode, PluginFile, RefusedFile, Runtime}
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::runtime::Handle;
 
 /// Code by plugin id.
 pub type Codes = BTreeMap<String, Arc<PluginCode>>;
@@ -112,6 +113,11 @@ impl Live {
             installed: Mutex::default(),
             pinned: Mutex::default(),
         })
+    }
+
+    /// The threads that plugins run on, for work that mostly calls them.
+    pub fn threads(&self) -> Handle {
+        self.runtime.handle().clone()
     }
 
     /// The plugins that serve now. Whatever begins takes this once.

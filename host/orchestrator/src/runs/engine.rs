@@ -27,6 +27,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
 use tracing::Instrument;
 
@@ -47,6 +48,10 @@ pub struct EngineOptions {
     pub grace: Duration,
     /// The folders below which files may be given as inputs by token holders.
     pub file_roots: Vec<PathBuf>,
+    /// The threads that runs are driven on; none means those of whoever wakes a run. A
+    /// step whose plugin runs on the same threads costs no change of threads, which is
+    /// most of what a short step costs.
+    pub threads: Option<Handle>,
 }
 
 impl Default for EngineOptions {
@@ -55,6 +60,7 @@ impl Default for EngineOptions {
             steps_at_once: 1024,
             grace: Duration::from_secs(2),
             file_roots: Vec::new(),
+            threads: None,
         }
     }
 }
@@ -237,7 +243,11 @@ impl Engine {
         };
         // The run belongs to the trace of the request that woke it, and does not keep the
         // request's own span open, as a child of that span in this process would.
-        tokio::spawn(driving.with_current_context());
+        let driving = driving.with_current_context();
+        match &self.options.threads {
+            Some(threads) => threads.spawn(driving),
+            None => tokio::spawn(driving),
+        };
     }
 
     /// Drives a run until it ends, waits for a person, or the host leaves.
