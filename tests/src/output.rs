@@ -1,6 +1,7 @@
 //! The published schemas of what commands print.
 
-use crate::{read_json, workspace};
+use crate::{Ran, read_json, workspace};
+use serde_json::Value;
 
 /// Checks what the command of this name prints with `--output json`; `error` is what all
 /// print that fail.
@@ -22,4 +23,38 @@ pub fn validator(name: &str) -> jsonschema::Validator {
             "$ref": format!("cofferdam:/cli-output.schema.json#/$defs/{}", name.replace(' ', "%20")),
         }))
         .unwrap()
+}
+
+impl Ran {
+    /// The JSON that the command of this name printed, which has to be what is published.
+    ///
+    /// # Panics
+    /// If it is something else.
+    #[must_use]
+    pub fn json_of(&self, name: &str) -> Value {
+        let value = self.json();
+        checked(name, value)
+    }
+
+    /// The problem that a command printed which was to print JSON and failed.
+    ///
+    /// # Panics
+    /// If the last line of its errors is none.
+    #[must_use]
+    pub fn problem(&self) -> Value {
+        let line = self.stderr.lines().last().unwrap_or_default();
+        let value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}\n{}", self.stderr));
+        let value = checked("error", value);
+        let code = self.code.map(Value::from);
+        assert_eq!(Some(&value["exit_code"]), code.as_ref(), "{value:#}");
+        value
+    }
+}
+
+fn checked(name: &str, value: Value) -> Value {
+    if let Err(error) = validator(name).validate(&value) {
+        panic!("{error} at {}\n{value:#}", error.instance_path);
+    }
+    value
 }

@@ -280,6 +280,23 @@ fn every_command_is_the_same_embedded_and_against_a_server() {
 }
 
 #[test]
+fn a_line_that_is_not_understood_is_said_to_programs_too() {
+    let site = Site::embedded();
+    for args in [
+        &["runs", "lst", "--output", "json"][..],
+        &["--output=json", "run"],
+        &["--output", "json", "--no-such"],
+    ] {
+        let problem = site.run(args).code(2).problem();
+        assert_eq!(problem["code"], "invalid", "{problem:#}");
+    }
+    let ran = site.run(&["runs", "lst"]).code(2);
+    ran.says(&["error: unrecognized subcommand 'lst'"]);
+    let help = site.run(&["runs", "--help", "--output", "json"]).code(0);
+    assert!(help.stdout.contains("Usage:"), "{}", help.stdout);
+}
+
+#[test]
 fn people_read_text_and_secrets_are_never_echoed() {
     let site = Site::embedded();
     prepare(&site);
@@ -292,6 +309,17 @@ fn people_read_text_and_secrets_are_never_echoed() {
         "a pipe gets plain lines: {}",
         ran.stderr
     );
+
+    site.write(
+        "wrong.yaml",
+        "name: wrong\nsteps:\n  - {id: a, usez: command}\n",
+    );
+    for command in [
+        &["run", "wrong.yaml"][..],
+        &["workflow", "validate", "wrong.yaml"],
+    ] {
+        site.run(command).code(1).says(&["error: wrong.yaml:3:"]);
+    }
 
     let ran = site.run(&["run", "failing.yaml"]).code(6);
     ran.says(&["fails: failed", "error: the run run-", "runs retry"]);
@@ -391,6 +419,25 @@ fn commands_at_the_same_time_find_the_host_that_there_is() {
     }
 }
 
+/// A program that a killed host was just starting has its socket and its lock until it is
+/// executed.
+#[test]
+fn what_is_left_of_a_killed_host_is_no_host() {
+    let mut site = Site::served();
+    site.kill();
+    let socket = site.path("state/host.sock");
+    std::fs::remove_file(&socket).ok();
+    let listens = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let lock = std::fs::File::open(site.path("state/host.lock")).unwrap();
+    lock.lock().unwrap();
+    let left = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        drop((listens, lock));
+    });
+    site.start();
+    left.join().unwrap();
+}
+
 #[test]
 fn a_run_goes_on_with_the_next_host() {
     let mut site = Site::served();
@@ -406,8 +453,6 @@ fn a_run_goes_on_with_the_next_host() {
         .code(0);
     let run = ran.json()["run"]["id"].as_str().unwrap().to_owned();
     site.kill();
-    // A program that was just being started has the host's socket until it is executed.
-    std::thread::sleep(std::time::Duration::from_secs(1));
     site.start();
     site.write("go", "");
     let ended = site

@@ -39,7 +39,7 @@ fn info_says_the_same_of_a_disk_in_every_format() {
         };
         let info = disk(&job, &["info", name(&job), "--output", "json"])
             .code(0)
-            .json();
+            .json_of("disk info");
         assert_eq!(info["format"], said);
         assert_eq!(info["virtual_size"], DISK_SIZE);
         let files = info["files"].as_array().unwrap();
@@ -75,7 +75,7 @@ fn a_map_covers_the_disk_and_its_zeros_are_zero() {
     };
     let map = disk(&job, &["map", name(&job), "--output", "json"])
         .code(0)
-        .json();
+        .json_of("disk map");
     let text = disk(&job, &["map", name(&job)]).code(0).stdout;
     let entries = map.as_array().unwrap();
     assert_eq!(text.lines().count(), entries.len() + 1);
@@ -109,7 +109,7 @@ fn convert_gives_the_same_disk_and_overwrites_nothing() {
     let source = name(&job).to_owned();
     let report = disk(&job, &["convert", &source, "a.qcow2", "--output", "json"])
         .code(0)
-        .json();
+        .json_of("disk convert");
     assert_eq!(report["virtual_size"], DISK_SIZE);
     assert_eq!(
         report["file_size"],
@@ -172,7 +172,7 @@ fn compare_ends_with_0_1_or_2() {
     assert!(text.contains(&format!("first at byte {at}")), "{text}");
     let json = disk(&job, &[&differ[..], &["--output", "json"]].concat())
         .code(1)
-        .json();
+        .json_of("disk compare");
     assert_eq!(json["identical"], false);
     assert_eq!(json["first_difference"], at);
     // A longer disk whose rest is zero is the same disk.
@@ -187,6 +187,8 @@ fn compare_ends_with_0_1_or_2() {
     disk(&job, &["compare", "guest.qcow2", "missing.raw"])
         .code(2)
         .says(&["missing.raw"]);
+    let missing = ["info", "missing.raw", "--output", "json"];
+    assert_eq!(disk(&job, &missing).code(1).problem()["code"], "not-found");
 }
 
 #[test]

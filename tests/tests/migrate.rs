@@ -63,7 +63,7 @@ fn a_guest_of_vmware_becomes_a_whole_disk_and_needs_nothing_more() {
             "json",
         ],
     );
-    let plan = run(&mut again).code(0).json();
+    let plan = run(&mut again).code(0).json_of("migrate --plan");
     assert_eq!(
         plan["edits"].as_array().unwrap().len(),
         0,
@@ -147,7 +147,7 @@ fn the_container_makes_no_difference() {
             job.source = source;
             let out = format!("out{number}");
             let args = ["--to", "raw", "-o", &out, "--yes", "--output", "json"];
-            let report = run(&mut job.migrate(&args)).code(0).json();
+            let report = run(&mut job.migrate(&args)).code(0).json_of("migrate");
             job.source_is_untouched();
             let disk = job
                 .path(&out)

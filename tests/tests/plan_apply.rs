@@ -214,12 +214,14 @@ fn a_server_applies_a_plan_that_names_its_own_disks() {
     let server = Server::start(job.folder(), &["--file-root", &text(job.folder())]);
     let ran = run(cofferdam(
         job.folder(),
-        &["migrate", "--apply", &plan, "-o", &out, "--yes"],
+        &[
+            "migrate", "--apply", &plan, "-o", &out, "--yes", "--output", "json",
+        ],
     )
     .env("COFFERDAM_SERVER", server.url())
     .env("COFFERDAM_TOKEN", server.token()));
-    let _ = ran.code(0);
     let report = read_json(&job.path("out/report.json"));
+    assert_eq!(ran.code(0).json_of("migrate"), report);
     assert_eq!(report["plan"], read_json(&job.path("plan.json")));
     server.stop();
 }

@@ -196,7 +196,9 @@ fn inspect_says_what_a_file_is_and_wants_and_runs_nothing() {
         );
         // Compiled code would be kept here.
         let cache = folder.path().join("cache");
-        let shown = run(command.env("XDG_CACHE_HOME", &cache)).code(0).json();
+        let shown = run(command.env("XDG_CACHE_HOME", &cache))
+            .code(0)
+            .json_of("plugin inspect");
         assert!(!cache.exists(), "nothing is compiled");
         let id = component.file_stem().unwrap().to_str().unwrap();
         let (kind, _) = IN_ORDER.iter().find(|(_, known)| *known == id).unwrap();

@@ -3,15 +3,22 @@
 use crate::cli::Output;
 use crate::client::problem::{ClientError, Problem};
 use crate::render::safe;
+use cofferdam_contract::types::ErrorCode;
 use cofferdam_disk::DiskError;
+use cofferdam_orchestrator::migration::discover::contract_error;
+use cofferdam_orchestrator::migration::steps::error_of;
+use cofferdam_orchestrator::runs::problem::code_name;
 use cofferdam_orchestrator::{MigrateError, OpenError};
-use cofferdam_store::{Activation, StoreError, VersionName};
+use cofferdam_store::{Activation, Run, StoreError, VersionName};
 use serde_json::{Map, Value, json};
+use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
 /// Something failed; the message says what.
 pub const FAILED: u8 = 1;
+/// The command line could not be understood.
+pub const USAGE: u8 = 2;
 /// The plan was shown and not approved.
 pub const NOT_APPROVED: u8 = 3;
 /// The guest cannot be migrated as it is: a plugin blocked the plan, or there is no
@@ -110,6 +117,44 @@ pub struct RunEnded {
     pub code: u8,
     /// What happened and what to do.
     pub message: String,
+    /// The contract's code of the run's problem, where it has one.
+    problem: Option<String>,
+}
+
+impl RunEnded {
+    /// An end that is nobody's error.
+    pub const fn new(code: u8, message: String) -> Self {
+        Self {
+            code,
+            message,
+            problem: None,
+        }
+    }
+
+    /// The end of this run.
+    pub fn of(run: &Run, code: u8, message: String) -> Self {
+        Self {
+            problem: run.error.as_ref().map(|problem| problem.code.clone()),
+            ..Self::new(code, message)
+        }
+    }
+}
+
+/// Ends after a command line that could not be understood, or that asked for help. Whoever
+/// asked for JSON gets the reason as JSON, although nothing else of the line counts.
+pub fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    let asked = |pair: &[OsString]| matches!(pair, [option, value] if option == "--output" && value == "json");
+    let json = arguments.windows(2).any(asked)
+        || arguments.iter().any(|argument| argument == "--output=json");
+    if !error.use_stderr() || !json {
+        // Nobody is there to be told.
+        error.print().ok();
+        return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
+    }
+    let text = error.to_string();
+    let text = text.trim_start_matches("error: ").trim_end();
+    eprintln!("{}", problem(&anyhow::Error::msg(text.to_owned()), USAGE));
+    ExitCode::from(USAGE)
 }
 
 /// Prints the error with its causes, for whom `output` says, and gives the code that fits.
@@ -156,9 +201,7 @@ fn problem(error: &anyhow::Error, code: u8) -> Value {
             title: title(code).to_owned(),
             status: 0,
             detail: error.to_string(),
-            code: own_code(error)
-                .unwrap_or_else(|| error_code(code))
-                .to_owned(),
+            code: own_code(error).unwrap_or_else(|| error_code(code).to_owned()),
             more: Map::new(),
         },
     };
@@ -183,6 +226,7 @@ fn problem(error: &anyhow::Error, code: u8) -> Value {
 
 const fn title(code: u8) -> &'static str {
     match code {
+        USAGE => "Command line not understood",
         NOT_APPROVED => "Plan not approved",
         BLOCKED => "Guest cannot be migrated",
         OUTDATED => "Plan outdated",
@@ -204,6 +248,8 @@ const fn error_code(code: u8) -> &'static str {
     match code {
         NOT_APPROVED | NOT_AUTHORISED | NOT_GRANTED => "denied",
         OUTDATED | WAITING => "conflict",
+        BLOCKED => "unsupported",
+        USAGE => "invalid",
         UNREACHABLE => "unavailable",
         CANCELLED | RUN_CANCELLED => "cancelled",
         _ => "other",
@@ -211,31 +257,52 @@ const fn error_code(code: u8) -> &'static str {
 }
 
 /// The contract's code of an error that says more than the exit code does.
-fn own_code(error: &anyhow::Error) -> Option<&'static str> {
-    let store = match error.downcast_ref::<OpenError>() {
-        Some(OpenError::Store(error)) => Some(error),
-        Some(OpenError::InUse(_)) => return Some("locked"),
-        Some(OpenError::Folder { error, .. }) => return io_code(error),
-        None => error.downcast_ref::<StoreError>(),
-    };
-    match store {
-        Some(StoreError::Full { .. }) => Some("no-space"),
-        Some(StoreError::ReadOnly { .. }) => Some("denied"),
-        Some(StoreError::Corrupt { .. }) => Some("corrupt"),
-        Some(StoreError::Locked { .. }) => Some("locked"),
-        Some(StoreError::NewerSchema { .. }) => Some("unsupported"),
-        Some(_) => None,
-        None => error
-            .chain()
-            .find_map(|cause| cause.downcast_ref::<io::Error>())
-            .and_then(io_code),
+fn own_code(error: &anyhow::Error) -> Option<String> {
+    if let Some(ended) = error.downcast_ref::<RunEnded>() {
+        return ended.problem.clone();
+    }
+    let mut chain = error.chain();
+    let own = chain.find_map(|cause| {
+        if let Some(error) = cause.downcast_ref::<OpenError>() {
+            return match error {
+                OpenError::InUse(_) => Some(ErrorCode::Locked),
+                OpenError::Folder { error, .. } => io_code(error),
+                OpenError::Store(error) => store_code(error),
+            };
+        }
+        if let Some(error) = cause.downcast_ref::<MigrateError>() {
+            return Some(error_of(error).code);
+        }
+        if let Some(error) = cause.downcast_ref::<DiskError>() {
+            return Some(contract_error(error).code);
+        }
+        cause
+            .downcast_ref::<StoreError>()
+            .and_then(store_code)
+            .or_else(|| cause.downcast_ref::<io::Error>().and_then(io_code))
+    });
+    own.map(|code| code_name(code).to_owned())
+}
+
+fn store_code(error: &StoreError) -> Option<ErrorCode> {
+    match error {
+        StoreError::Full { .. } => Some(ErrorCode::NoSpace),
+        StoreError::ReadOnly { .. } => Some(ErrorCode::Denied),
+        StoreError::Corrupt { .. } => Some(ErrorCode::Corrupt),
+        StoreError::Locked { .. } => Some(ErrorCode::Locked),
+        StoreError::NewerSchema { .. } => Some(ErrorCode::Unsupported),
+        _ => None,
     }
 }
 
-fn io_code(error: &io::Error) -> Option<&'static str> {
+fn io_code(error: &io::Error) -> Option<ErrorCode> {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("no-space"),
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Some("denied"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(ErrorCode::NoSpace),
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            Some(ErrorCode::Denied)
+        }
+        io::ErrorKind::NotFound => Some(ErrorCode::NotFound),
+        io::ErrorKind::AlreadyExists => Some(ErrorCode::Exists),
         _ => None,
     }
 }
@@ -302,10 +369,7 @@ mod tests {
             host: "h".into(),
             reason: "r".into(),
         };
-        let ended = RunEnded {
-            code: WAITING,
-            message: "w".into(),
-        };
+        let ended = RunEnded::new(WAITING, "w".into());
         let cases: [(anyhow::Error, u8); 11] = [
             (answer(409), NOT_GRANTED),
             (NotGranted("x".into()).into(), NOT_GRANTED),

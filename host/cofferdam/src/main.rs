@@ -18,6 +18,7 @@ mod render;
 mod telemetry;
 
 use clap::Parser;
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -25,7 +26,11 @@ use std::time::Duration;
 const LEAVE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match cli::Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error, &arguments),
+    };
     let output = cli.global.output;
     // These have one thread and need nothing of the rest.
     match &cli.command {

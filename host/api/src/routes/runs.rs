@@ -14,7 +14,7 @@ use crate::serve::Closing;
 use crate::state::ApiState;
 use axum::Extension;
 use axum::extract::State;
-use axum::http::header::LOCATION;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use cofferdam_orchestrator::runs::{StartRun, WorkflowSource};
@@ -35,6 +35,7 @@ pub fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(get_run))
         .routes(routes!(run_events))
         .routes(routes!(run_logs))
+        .routes(routes!(run_artifact))
         .routes(routes!(run_approvals))
         .routes(routes!(approve_run))
         .routes(routes!(reject_run))
@@ -322,6 +323,34 @@ async fn run_logs(
     let full = u32::try_from(items.len()).is_ok_and(|length| length >= limit);
     let next = items.last().map(|line| line.id).filter(|_| full);
     Ok(Json(LogPage { items, next }))
+}
+
+/// Read a file that a run made
+///
+/// Reports, plans, consoles: at most 32 MiB. What a run was given is not handed out.
+#[utoipa::path(
+    get, path = "/api/v1/runs/{run}/artifacts/{name}", tag = "runs",
+    params(
+        ("run" = String, Path, description = "The run's id"),
+        ("name" = String, Path, description = "The artifact's name, its slashes written %2F"),
+    ),
+    responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream")),
+    extensions(("x-cofferdam-role" = json!("read")), ("x-cofferdam-scope" = json!("project"))),
+)]
+async fn run_artifact(
+    State(state): State<ApiState>,
+    Caller(actor): Caller,
+    Path((run, name)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    readable_run(&state, &actor, &run)?;
+    let bytes = state.orchestrator.runs.file(&run, &name).await?;
+    let headers = [
+        (CONTENT_TYPE, "application/octet-stream"),
+        // What a plugin wrote must not be a page of this site.
+        (CONTENT_DISPOSITION, "attachment"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    Ok((headers, bytes).into_response())
 }
 
 /// The approvals of a run

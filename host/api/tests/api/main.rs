@@ -8,6 +8,7 @@
     reason = "tests stop at the first thing that is not as it should be"
 )]
 
+mod artifacts;
 mod document;
 mod events;
 mod fuzz;

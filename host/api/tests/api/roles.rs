@@ -109,6 +109,7 @@ async fn sample(
         "get_run" => plain(&format!("/api/v1/runs/{run}")),
         "run_events" => plain(&format!("/api/v1/runs/{run}/events?follow=false")),
         "run_logs" => plain(&format!("/api/v1/runs/{run}/logs")),
+        "run_artifact" => plain(&format!("/api/v1/runs/{run}/artifacts/echo%2Freport")),
         "run_approvals" => plain(&format!("/api/v1/runs/{run}/approvals")),
         "approve_run" => {
             let (run, body) = decision(GATED).await;
@@ -280,6 +281,7 @@ async fn every_route_with_every_role() {
     let host = Host::new().await;
     let run = host.start("alpha", ECHO).await;
     host.wait(&run, "succeeded").await;
+    host.made(&run, "echo/report", b"fine");
     let echo = json!({"source": ECHO});
     let saved = host
         .local("PUT", "/api/v1/workflows/echo?project=alpha", Some(echo))

@@ -17,7 +17,7 @@ use cofferdam_orchestrator::plugins::{
 };
 use cofferdam_orchestrator::tool::PluginGrants;
 use cofferdam_orchestrator::{Options, Orchestrator};
-use cofferdam_store::Role;
+use cofferdam_store::{NewArtifact, Role};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -396,6 +396,20 @@ impl Host {
         let id = activation["id"].as_str().unwrap();
         let ended = self.orchestrator.plugins.finished(id).await.unwrap();
         serde_json::to_value(ended).unwrap()
+    }
+
+    /// As if a step of the run had made this file.
+    pub fn made(&self, run: &str, name: &str, content: &[u8]) {
+        let path = self.folder.path().join(name.replace('/', "-"));
+        std::fs::write(&path, content).unwrap();
+        let artifact = NewArtifact {
+            name: name.to_owned(),
+            path: path.to_str().unwrap().to_owned(),
+            size: content.len() as u64,
+            sha256: None,
+        };
+        let store = &self.orchestrator.store;
+        store.record_artifact(run, &artifact).unwrap();
     }
 
     /// With a token.

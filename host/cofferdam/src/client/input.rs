@@ -1,5 +1,6 @@
 //! Inputs as they are typed.
 
+use super::problem::ClientError;
 use anyhow::{Context, Result, bail};
 use cofferdam_orchestrator::runs::workflow::InputType;
 use cofferdam_orchestrator::runs::workflow::parse::parse;
@@ -14,8 +15,13 @@ const MAX_FILE: u64 = 8 << 20;
 /// A workflow as it was named: the text of a file, or the name of a saved one.
 #[derive(Debug, PartialEq, Eq)]
 pub enum WorkflowArgument {
-    /// The YAML text.
-    Text(String),
+    /// A file's YAML text.
+    File {
+        /// The file, as it was named.
+        file: String,
+        /// What is in it.
+        text: String,
+    },
     /// The saved workflow's name.
     Named(String),
 }
@@ -31,7 +37,10 @@ impl WorkflowArgument {
                 .iter()
                 .any(|ending| argument.ends_with(ending));
         if is_file {
-            return Ok(Self::Text(read_text(argument)?));
+            return Ok(Self::File {
+                file: argument.to_owned(),
+                text: read_text(argument)?,
+            });
         }
         Ok(Self::Named(argument.to_owned()))
     }
@@ -39,9 +48,27 @@ impl WorkflowArgument {
     /// As the API takes it.
     pub fn choice(&self) -> Value {
         match self {
-            Self::Text(text) => json!({"source": text}),
+            Self::File { text, .. } => json!({"source": text}),
             Self::Named(name) => json!({"name": name}),
         }
+    }
+
+    /// The host knows a file's text only, and says `workflow:4:5: ...`; whoever wrote the
+    /// file looks for its name.
+    pub fn blamed(&self, mut error: ClientError) -> ClientError {
+        if let (Self::File { file, .. }, ClientError::Problem(problem)) = (self, &mut error) {
+            let lines = problem
+                .detail
+                .lines()
+                .map(|line| match line.strip_prefix("workflow:") {
+                    Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => {
+                        format!("{file}:{rest}")
+                    }
+                    _ => line.to_owned(),
+                });
+            problem.detail = lines.collect::<Vec<_>>().join("\n");
+        }
+        error
     }
 }
 

@@ -202,7 +202,7 @@ impl Client {
 
     /// The answer's JSON, or null where there is none.
     pub async fn ask(&self, ask: Ask) -> Result<Value, ClientError> {
-        let body = self.read(ask).await?;
+        let body = self.bytes(ask).await?;
         if body.is_empty() {
             return Ok(Value::Null);
         }
@@ -232,7 +232,8 @@ impl Client {
         Err(Problem::read(reply.status, &body).into())
     }
 
-    async fn read(&self, ask: Ask) -> Result<Vec<u8>, ClientError> {
+    /// The answer's bytes.
+    pub async fn bytes(&self, ask: Ask) -> Result<Vec<u8>, ClientError> {
         let reply = self.send(ask).await?;
         let body = self.collect(reply.body).await?;
         if reply.status.is_success() {

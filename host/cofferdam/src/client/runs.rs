@@ -127,6 +127,12 @@ impl Client {
         self.ask_for(ask).await
     }
 
+    /// A file that a run made.
+    pub async fn run_file(&self, run: &str, name: &str) -> Result<Vec<u8>, ClientError> {
+        self.bytes(Ask::get(path(&["runs", run, "artifacts", name])))
+            .await
+    }
+
     /// Approves or rejects a step's plan.
     pub async fn decide(
         &self,

@@ -28,7 +28,8 @@ pub async fn run(command: &Run, global: &Global) -> Result<ExitCode> {
         let started = session
             .client
             .start_run(request, command.idempotency_key.as_deref())
-            .await?;
+            .await
+            .map_err(|error| workflow.blamed(error))?;
         if global.output == Output::Text {
             eprintln!("run {}", started.run.id);
         }

@@ -68,7 +68,7 @@ pub async fn inputs(
 
 async fn kinds(session: &Session, workflow: &WorkflowArgument) -> Result<InputKinds> {
     match workflow {
-        WorkflowArgument::Text(text) => Ok(input::kinds(text)),
+        WorkflowArgument::File { text, .. } => Ok(input::kinds(text)),
         WorkflowArgument::Named(name) => {
             let ask = Ask::get(path(&["workflows", name])).with("project", Some(&session.project));
             let saved: WorkflowInfo = session.client.ask_for(ask).await?;
@@ -89,7 +89,8 @@ pub async fn check(
         "inputs": inputs,
     });
     let ask = Ask::post(path(&["workflows", "plan"]), body);
-    let plan: WorkflowPlan = session.client.ask_for(ask).await?;
+    let plan = session.client.ask_for(ask).await;
+    let plan: WorkflowPlan = plan.map_err(|error| workflow.blamed(error))?;
     if session.output == Output::Json {
         json(&plan)?;
         return Ok(ExitCode::SUCCESS);

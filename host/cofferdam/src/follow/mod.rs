@@ -108,10 +108,7 @@ impl Following<'_> {
         }
         show.finish();
         if stop == Stop::Interrupted {
-            let ended = RunEnded {
-                code: exit::CANCELLED,
-                message: self.left(&detail),
-            };
+            let ended = RunEnded::new(exit::CANCELLED, self.left(&detail));
             return Ok((detail, Some(ended)));
         }
         let mut ended = ending(&detail);
@@ -265,5 +262,5 @@ pub fn ending(detail: &RunDetail) -> Option<RunEnded> {
             return None;
         }
     };
-    Some(RunEnded { code, message })
+    Some(RunEnded::of(run, code, message))
 }

@@ -8,7 +8,9 @@
 
 use super::{catalogue, grants, natives, plugins, state};
 use crate::cli::Global;
+use crate::client::Ask;
 use crate::client::session::Engine;
+use crate::client::transport::Transport;
 use crate::config::Config;
 use crate::telemetry;
 use anyhow::{Context, Result, bail};
@@ -23,15 +25,15 @@ use cofferdam_orchestrator::{OpenError, Options, Orchestrator};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// How often a folder is looked at that another process holds, and how long between.
-const LOOKS: u32 = 300;
+/// How long a folder is looked at that another process holds, and how long between looks.
+const PATIENCE: Duration = Duration::from_secs(30);
 const BETWEEN: Duration = Duration::from_millis(100);
 
 /// What became of opening the state folder.
@@ -90,8 +92,9 @@ impl Embedded {
     ) -> Result<Opening> {
         let paths = StatePaths::new(state::state_folder(global, config)?);
         let socket = paths.host_socket();
-        for _ in 0..LOOKS {
-            if UnixStream::connect(&socket).await.is_ok() {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            if answers(&socket).await {
                 return Ok(Opening::Held { socket });
             }
             // Spares loading the plugins in vain.
@@ -177,6 +180,19 @@ impl Embedded {
         }
         self.orchestrator.shutdown().await;
     }
+}
+
+/// Whether a host answers there. That something listens is not enough: a program that a
+/// killed host was just starting has its socket until it is executed.
+async fn answers(socket: &Path) -> bool {
+    if UnixStream::connect(socket).await.is_err() {
+        return false;
+    }
+    let Ok(transport) = Transport::socket(socket) else {
+        return false;
+    };
+    let asked = transport.send(Ask::get("/health/live"));
+    matches!(tokio::time::timeout(PATIENCE, asked).await, Ok(Ok(_)))
 }
 
 /// Whether another process has the folder.

@@ -40,11 +40,12 @@ macro_rules! sayln {
 pub(crate) use sayln;
 
 /// Text from outside, safe for a terminal: control characters but newline and tab are
-/// shown as escapes.
+/// shown as escapes, and so is what cannot be seen or turns the text around it.
 pub fn safe(text: &str) -> String {
     text.chars()
         .map(|c| {
-            if c.is_control() && c != '\n' && c != '\t' {
+            let unseen = c.is_control() && c != '\n' && c != '\t';
+            if unseen || is_format(c) {
                 c.escape_default().to_string()
             } else {
                 c.to_string()
@@ -53,8 +54,26 @@ pub fn safe(text: &str) -> String {
         .collect()
 }
 
+/// Whether it is a format character (general category Cf) that hides text or changes its
+/// direction: Unicode 15.0, chapter 23.2 (layout controls) and 23.9 (tags).
+const fn is_format(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn text_cannot_pretend_to_be_other_text() {
+        let tricks = "pay \u{202e}eman\u{202c} \u{2066}x\u{2069}\u{200b}\u{e0041}";
+        assert_eq!(
+            super::safe(tricks),
+            "pay \\u{202e}eman\\u{202c} \\u{2066}x\\u{2069}\\u{200b}\\u{e0041}"
+        );
+        assert_eq!(super::safe("Grüße, 你好"), "Grüße, 你好");
+    }
+
     #[test]
     fn a_guest_cannot_talk_to_the_terminal() {
         assert_eq!(super::safe("a\tb\n\u{1b}[2Jc"), "a\tb\n\\u{1b}[2Jc");

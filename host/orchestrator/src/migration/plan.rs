@@ -203,22 +203,29 @@ impl Plan {
             )));
         }
         let bytes = std::fs::read(file).map_err(failed)?;
-        let shape: Shape =
-            serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
+        Self::parse(&bytes).map_err(bad)
+    }
+
+    /// The plan in a plan file's bytes, checked as [`Plan::read`] does.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let shape: Shape = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if ![FORMAT, FORMAT_OF_SEVERAL].contains(&shape.cofferdam_plan) {
-            return Err(bad(format!(
+            return Err(format!(
                 "it has format {}, this program reads formats {FORMAT} and {FORMAT_OF_SEVERAL}; make a new plan",
                 shape.cofferdam_plan
-            )));
+            ));
         }
-        let plan: Self = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
+        let plan: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if plan.whole_digest() != plan.digest
             || plan.binding.digest() != plan.binding_digest
             || edits_digest(&plan.edits, &plan.results) != plan.edits_digest
         {
-            return Err(bad(
+            return Err(
                 "its content does not match its digests; it was edited or damaged".to_owned(),
-            ));
+            );
         }
         Ok(plan)
     }

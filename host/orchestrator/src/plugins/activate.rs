@@ -288,7 +288,7 @@ impl Work {
         let id = &self.activation.id;
         let engine = &self.registry.engine;
         if let Err(Failed(stage, reason)) = self.stages().await {
-            tracing::warn!(%stage, reason, "the activation failed; what served before serves");
+            tracing::info!(%stage, reason, "the activation failed; what served before serves");
             match engine.store.end_activation(id, Some(&reason)) {
                 Ok(_) => engine.publisher.events_written(),
                 Err(error) => tracing::error!(%error, "its failure cannot be written down"),

@@ -71,6 +71,16 @@ pub enum RunError {
         /// The contract's code.
         code: ErrorCode,
     },
+    /// A file of a run cannot be handed out.
+    #[error("the file `{name}` of the run cannot be had: {reason}")]
+    Artifact {
+        /// The artifact.
+        name: String,
+        /// Why, and what to do.
+        reason: String,
+        /// The contract's code.
+        code: ErrorCode,
+    },
     /// A step's input cannot be made.
     #[error("`with` of step `{step}`: {error}")]
     Expression {
@@ -109,7 +119,9 @@ impl RunError {
             Self::Grants { .. } => ErrorCode::Denied,
             Self::NoWorkflow { .. } => ErrorCode::NotFound,
             Self::BuiltInWorkflow(_) => ErrorCode::Conflict,
-            Self::File { code, .. } | Self::Component { code, .. } => *code,
+            Self::File { code, .. }
+            | Self::Component { code, .. }
+            | Self::Artifact { code, .. } => *code,
             Self::Plugin { error, .. } => match error.code() {
                 // The workflow is what is wrong, not the address of the request.
                 ErrorCode::NotFound => ErrorCode::Invalid,

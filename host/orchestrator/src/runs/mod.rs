@@ -28,6 +28,7 @@ mod driver;
 pub mod engine;
 pub mod error;
 pub mod expression;
+mod file;
 pub mod graph;
 pub mod log;
 pub mod looking;
@@ -44,6 +45,7 @@ mod workflows;
 pub(crate) use driver::looking;
 pub use engine::{EngineOptions, workflow_digest};
 pub use error::RunError;
+pub use file::MOST_FILE_BYTES;
 pub use looking::GivenFiles;
 pub use notice::Notice;
 pub use request::{

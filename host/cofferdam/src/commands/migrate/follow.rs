@@ -9,7 +9,7 @@ use crate::client::session::Session;
 use crate::exit::{self, NotApproved, RunEnded};
 use crate::progress::{Interrupts, Watcher};
 use crate::render::run::plan_lines;
-use crate::render::{json, safe, sayln};
+use crate::render::{json, sayln};
 use anyhow::{Result, bail};
 use cofferdam_contract::types::Level;
 use cofferdam_orchestrator::migration::{Plan, Report};
@@ -19,7 +19,7 @@ use cofferdam_store::{
 };
 use serde::Deserialize;
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,7 +144,7 @@ impl<'a> Following<'a> {
             self.catch_up(run).await?;
         }
         self.watcher.finish();
-        self.end(&detail)
+        self.end(&detail).await
     }
 
     /// Shows the log up to the last stage: it is written a moment after the journal.
@@ -233,10 +233,10 @@ impl<'a> Following<'a> {
     async fn decide(&mut self, detail: &RunDetail, approval: &Approval) -> Result<RunDetail> {
         self.watcher.finish();
         self.decided = Some(approval.digest.clone());
-        let plan = self
-            .artifact(detail, "plan/plan.json")
-            .map(|file| Plan::read(&file));
-        let plan = plan.transpose()?;
+        let plan = match self.file(detail, "plan/plan.json").await? {
+            Some(bytes) => Some(Plan::parse(&bytes).map_err(anyhow::Error::msg)?),
+            None => None,
+        };
         match (self.output, &plan) {
             (Output::Text, Some(plan)) => show::plan(plan),
             (Output::Text, None) => {
@@ -257,22 +257,18 @@ impl<'a> Following<'a> {
         Ok(self.client.decide(approval, approve, None).await?)
     }
 
-    /// A file of the run, where it can be read here.
-    fn artifact(&self, detail: &RunDetail, name: &str) -> Option<PathBuf> {
-        if !self.client.is_local() {
-            return None;
+    /// A file of the run, if it has it.
+    async fn file(&self, detail: &RunDetail, name: &str) -> Result<Option<Vec<u8>>> {
+        if !detail.artifacts.iter().any(|made| made.name == name) {
+            return Ok(None);
         }
-        let found = detail
-            .artifacts
-            .iter()
-            .find(|artifact| artifact.name == name);
-        found.map(|artifact| PathBuf::from(&artifact.path))
+        Ok(Some(self.client.run_file(&detail.run.id, name).await?))
     }
 
-    fn end(&self, detail: &RunDetail) -> Result<ExitCode> {
+    async fn end(&self, detail: &RunDetail) -> Result<ExitCode> {
         let run = &detail.run;
         match run.state {
-            RunState::Succeeded => return self.succeeded(detail),
+            RunState::Succeeded => return self.succeeded(detail).await,
             _ if self.rejected => return Err(NotApproved.into()),
             RunState::Cancelled => {
                 let made = |step: &StepRecord| {
@@ -286,11 +282,7 @@ impl<'a> Following<'a> {
                 } else {
                     "cancelled; nothing was written to the source or the target".to_owned()
                 };
-                return Err(RunEnded {
-                    code: exit::CANCELLED,
-                    message,
-                }
-                .into());
+                return Err(RunEnded::new(exit::CANCELLED, message).into());
             }
             _ => {}
         }
@@ -317,23 +309,17 @@ impl<'a> Following<'a> {
         } else {
             (code, format!("{reason}{hint}"))
         };
-        Err(RunEnded { code, message }.into())
+        Err(RunEnded::of(run, code, message).into())
     }
 
-    fn succeeded(&self, detail: &RunDetail) -> Result<ExitCode> {
-        let Some(file) = self.artifact(detail, "publish/report.json") else {
-            match self.output {
-                Output::Json => json(detail)?,
-                Output::Text => {
-                    sayln!("the disks are in {}", safe(&self.out.display().to_string()))
-                }
-            }
-            return Ok(ExitCode::SUCCESS);
+    async fn succeeded(&self, detail: &RunDetail) -> Result<ExitCode> {
+        let Some(report) = self.file(detail, "publish/report.json").await? else {
+            bail!(
+                "the run {} succeeded and has no report; is the host another version?",
+                detail.run.id
+            );
         };
-        let report: Report = match std::fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes)?,
-            Err(error) => bail!("cannot read the report {}: {error}", file.display()),
-        };
+        let report: Report = serde_json::from_slice(&report)?;
         match self.output {
             Output::Json => json(&report)?,
             Output::Text => {

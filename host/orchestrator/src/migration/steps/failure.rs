@@ -11,7 +11,7 @@ use cofferdam_contract::types::{Error, ErrorCode};
 use cofferdam_disk::DiskError;
 
 /// The contract's error for a migration's.
-pub(super) fn error_of(error: &MigrateError) -> Error {
+pub fn error_of(error: &MigrateError) -> Error {
     let code = match error {
         MigrateError::Blocked { .. } | MigrateError::NoOperatingSystem { .. } => {
             ErrorCode::Unsupported

@@ -37,6 +37,7 @@ use cofferdam_contract::failure::Callee;
 use cofferdam_contract::kinds::PluginSet;
 use cofferdam_contract::manifest::{Limits, Manifest, Order};
 use cofferdam_contract::types::Error;
+pub use failure::error_of;
 use pins::Pin;
 pub use reach::{Reach, RunReach};
 use std::collections::HashMap;

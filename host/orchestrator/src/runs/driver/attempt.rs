@@ -150,7 +150,7 @@ impl Caller {
             }
             match &ended {
                 Ended::Failed(error) | Ended::Parked(error) | Ended::Crashed(error, _) => {
-                    tracing::warn!(code = error.code, "{}", error.message);
+                    tracing::info!(code = error.code, "{}", error.message);
                 }
                 _ => tracing::debug!(outcome = ended.outcome(), "ended"),
             }
