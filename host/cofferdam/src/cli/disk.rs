@@ -37,7 +37,7 @@ pub enum Disk {
         /// The source's format [default: by its content].
         #[arg(long)]
         format: Option<String>,
-        /// Threads [default: one per core].
+        /// Threads [default: four per core, 16 at most].
         #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
         threads: usize,
     },
