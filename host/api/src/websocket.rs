@@ -5,8 +5,8 @@
 //! their `type`; the [`Position`] in each event and log line is what to subscribe with
 //! after a break. One subscription at a time; another replaces it.
 //!
-//! Close codes (RFC 6455 section 7.4.1): 1001 the host stops, 1003 a binary message, 1007 not
-//! JSON, 1008 not authenticated or no longer allowed, 1009 too long, 1011 the host failed.
+//! Close codes (RFC 6455 section 7.4.1): 1001 the host stops or a message was too long, 1003 a
+//! binary message, 1007 not JSON, 1008 not authenticated or no longer allowed, 1011 the host failed.
 
 use crate::auth::{self, Caller};
 use crate::follow::{Follower, Item, Position, Progress, Selection};
