@@ -54,7 +54,7 @@ pub enum Verdict {
 pub enum ReplayError {
     /// It is another plugin's.
     #[error(
-        "the recording is of {recorded}, and this is {given}; name the component with --plugin, or a folder that has it with --plugins"
+        "the recording is of {recorded}, and this is {given}; name the component with --component, or a folder that has it with --plugins"
     )]
     WrongPlugin {
         /// Whose it is.
