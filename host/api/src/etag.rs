@@ -12,7 +12,8 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
 
-/// Layer: tags successful JSON answers to GET and answers 304 to a client that has them.
+/// Layer: tags successful answers to GET that are whole in memory, JSON and files, and
+/// answers 304 to a client that has them.
 pub async fn conditional(request: Request, next: Next) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
@@ -20,11 +21,11 @@ pub async fn conditional(request: Request, next: Next) -> Response {
     let known = request.headers().get_all(IF_NONE_MATCH).iter().cloned();
     let known: Vec<HeaderValue> = known.collect();
     let response = next.run(request).await;
-    if response.status() != StatusCode::OK || !is_json(response.headers()) {
+    if response.status() != StatusCode::OK || !is_whole(response.headers()) {
         return response;
     }
     let (mut parts, body) = response.into_parts();
-    // A JSON answer is made in memory: collecting it is handing it over.
+    // It is in memory: collecting it is handing it over.
     let Ok(body) = body.collect().await.map(|body| body.to_bytes()) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
@@ -44,10 +45,12 @@ pub async fn conditional(request: Request, next: Next) -> Response {
     Response::from_parts(parts, Body::from(body))
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// Whether the answer is no stream.
+fn is_whole(headers: &HeaderMap) -> bool {
+    let whole: [&[u8]; 2] = [b"application/json", b"application/octet-stream"];
     headers
         .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes() == b"application/json")
+        .is_some_and(|value| whole.contains(&value.as_bytes()))
 }
 
 /// The strong entity tag of `body`: 128 bits of its SHA-256, quoted.

@@ -50,6 +50,7 @@ pub use websocket::{ClientMessage, ServerMessage};
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use cofferdam_orchestrator::Orchestrator;
 use limits::Bounds;
@@ -80,6 +81,8 @@ pub fn router(orchestrator: Arc<Orchestrator>, options: ApiOptions) -> Router {
             .route_layer(from_fn(etag::conditional))
             .route_layer(from_fn_with_state(state.clone(), idempotency::idempotent))
             .route_layer(from_fn_with_state(bounds, limits::bounded))
+            // The extractors' own, 2 MiB, would be a second limit that nobody set.
+            .route_layer(DefaultBodyLimit::disable())
     });
     let [usual, uploads] = protected;
     // Before a byte of a component is read.

@@ -113,6 +113,23 @@ async fn who_may_not_install_is_refused_before_the_body_is_read() {
 }
 
 #[tokio::test]
+async fn a_component_may_be_as_large_as_the_option_says() {
+    let host = Host::new().await;
+    let mut large = component("greeter", "0.1.0", false);
+    large.push(b'#');
+    large.resize(ApiOptions::default().upload_limit, b'x');
+    // It came whole to whoever says that it is none.
+    let refused = host.upload("", large.clone()).await.expect(422).json();
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(
+        detail.contains(&format!("{} bytes", large.len())),
+        "{detail}"
+    );
+    large.push(b'x');
+    host.upload("", large).await.expect(413);
+}
+
+#[tokio::test]
 async fn a_version_that_wants_more_is_shown_and_refused_until_it_is_granted() {
     let host = Host::new().await;
     let modest = component("greeter", "0.1.0", false);

@@ -1,7 +1,7 @@
 //! The scripted step, and hosts that know nothing else.
 
 use async_trait::async_trait;
-use cofferdam_contract::failure::{CallError, Callee};
+use cofferdam_contract::failure::{CallError, Callee, Limit};
 use cofferdam_contract::kinds::{Call, Kind, Plugin, StepServices, WorkflowStep};
 use cofferdam_contract::manifest::Manifest;
 use cofferdam_contract::services::Begun;
@@ -54,6 +54,8 @@ pub struct Script {
     pub file: Option<String>,
     /// A shell script, run by the granted program `sh`.
     pub sh: Option<String>,
+    /// Its time limit, which ends it beside its program.
+    pub wall_ms: Option<u64>,
     /// Works on a thread of its own until it is told to stop.
     pub thread: bool,
     /// Takes no part in anything.
@@ -235,7 +237,17 @@ impl WorkflowStep for ScriptedStep {
                 stop_when: Vec::new(),
                 timeout_ms: 600_000,
             };
-            let outcome = services.tools.run(request).await.map_err(refuse)?;
+            let limit = Duration::from_millis(script.wall_ms.unwrap_or(600_000));
+            let running = tokio::time::timeout(limit, services.tools.run(request));
+            let outcome = running.await.map_err(|_| CallError::Limit {
+                callee: Callee {
+                    plugin: "scripted".to_owned(),
+                    call: "execute".to_owned(),
+                },
+                limit: Limit::WallClock,
+                allowed: "2 s".to_owned(),
+            })?;
+            let outcome = outcome.map_err(refuse)?;
             out["exit"] = json!(outcome.exit);
             out["tail"] = json!(outcome.tail);
         }

@@ -96,6 +96,23 @@ async fn a_program_whose_time_is_over_is_stopped_and_started_anew() {
     assert!(states.contains(&OperationState::Abandoned), "{states:?}");
 }
 
+/// Whoever lets it go on, after a quarantine for one, gets a program of its own and not the
+/// end of the one that was stopped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_program_of_a_plugin_that_reached_a_limit_is_stopped_and_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = host(folder.path(), Arc::default()).await;
+    let mark = mark();
+    let script =
+        workflow(&format!("sleep {mark}"), "").replace("name: a,", "name: a, wall-ms: 2000,");
+    let view = host.run(&script, json!({})).await;
+    assert_eq!(view.run.state, RunState::Failed, "{view:#?}");
+    assert!(!is_alive(&mark));
+    let operations = host.orchestrator.store.operations(&view.run.id).unwrap();
+    let states: Vec<OperationState> = operations.iter().map(|each| each.state).collect();
+    assert_eq!(states, [OperationState::Abandoned]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_run_has_no_program_left() {
     let folder = tempfile::tempdir().unwrap();

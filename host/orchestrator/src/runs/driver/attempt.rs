@@ -219,6 +219,10 @@ impl Caller {
             Err(error) => code_name(error.code()),
         };
         self.count(work.kind, outcome, began.elapsed());
+        if ended.as_ref().is_err_and(is_crash) {
+            drop(over);
+            self.settle_programs(&ledgers).await;
+        }
         if let Some(operation) = ledgers.lost() {
             let why = match ended {
                 Ok(_) => format!("nobody knows how its operation `{operation}` ended"),
@@ -422,10 +426,13 @@ impl Caller {
         }
     }
 
-    /// Waits until programs of an attempt whose time is over have ended, and gives up their
-    /// operations: the next attempt starts them anew.
+    /// Waits until programs of an attempt have ended whose time is over or whose plugin was
+    /// stopped, and gives up their operations: the next attempt starts them anew.
     async fn settle_programs(&self, ledgers: &Ledgers) {
         let keys = ledgers.tools.open();
+        if keys.is_empty() {
+            return;
+        }
         wait_until_ended(&self.engine, &keys).await;
         let engine = Arc::clone(&self.engine);
         let given_up = tokio::task::spawn_blocking(move || {
