@@ -19,8 +19,8 @@ use cofferdam_orchestrator::catalogue::{
 };
 use cofferdam_orchestrator::grants::PluginGrants;
 use cofferdam_orchestrator::plugins::{
-    ActivationOutcome, Approval, CallWatch, Candidate, Inspected, PluginHost, PluginOptions,
-    Prepared, Ready, Refusal,
+    ActivationOutcome, Active, Approval, CallWatch, Candidate, Inspected, PluginHost,
+    PluginOptions, Prepared, Ready, Refusal,
 };
 use cofferdam_orchestrator::runs::{StartRun, WorkflowSource};
 use cofferdam_orchestrator::{Actor, Options, Orchestrator};
@@ -200,8 +200,8 @@ impl PluginHost for Serving {
         })
     }
 
-    fn publish(&self, active: &[Candidate]) -> Result<(), Refusal> {
-        let active = active.iter().map(|candidate| {
+    fn publish(&self, active: &Active) -> Result<(), Refusal> {
+        let active = active.candidates.iter().map(|candidate| {
             let loaded = self.load(&candidate.file, &candidate.digest)?;
             Ok((candidate.id.clone(), loaded))
         });

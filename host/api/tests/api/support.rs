@@ -13,7 +13,7 @@ use cofferdam_contract::types::{Error, ErrorCode, Level, PlannedChange, StepPlan
 use cofferdam_orchestrator::catalogue::NativeSteps;
 use cofferdam_orchestrator::identity::{Actor, TokenRequest};
 use cofferdam_orchestrator::plugins::{
-    CallWatch, Candidate, Inspected, PluginHost, PluginOptions, Prepared, Ready, Refusal,
+    Active, CallWatch, Candidate, Inspected, PluginHost, PluginOptions, Prepared, Ready, Refusal,
 };
 use cofferdam_orchestrator::tool::PluginGrants;
 use cofferdam_orchestrator::{Options, Orchestrator};
@@ -225,7 +225,7 @@ impl PluginHost for Manifests {
         })
     }
 
-    fn publish(&self, _: &[Candidate]) -> Result<(), Refusal> {
+    fn publish(&self, _: &Active) -> Result<(), Refusal> {
         Ok(())
     }
 

@@ -60,6 +60,13 @@ impl Plugins {
 
     /// Why there is no such step.
     fn missing(&self, uses: &StepReference) -> CatalogueError {
+        if let Some(unusable) = self.live.now().unusable.get(&uses.id) {
+            return CatalogueError::Unusable {
+                reference: uses.to_string(),
+                reason: unusable.to_string(),
+                code: ErrorCode::Denied,
+            };
+        }
         let left_out = self.live.refused.iter().chain(&self.live.ungranted);
         let refused = left_out.into_iter().find(|refused| {
             refused.path.file_stem().and_then(|stem| stem.to_str()) == Some(&uses.id)

@@ -5,7 +5,9 @@ use super::live::refusal;
 use async_trait::async_trait;
 use cofferdam_contract::types::ErrorCode;
 use cofferdam_orchestrator::grants::PluginGrants;
-use cofferdam_orchestrator::plugins::{Candidate, Inspected, PluginHost, Prepared, Refusal};
+use cofferdam_orchestrator::plugins::{
+    Active, Candidate, Inspected, PluginHost, Prepared, Refusal,
+};
 use cofferdam_runtime::{Inspection, inspect};
 use std::sync::Arc;
 
@@ -50,7 +52,7 @@ impl PluginHost for Plugins {
         })
     }
 
-    fn publish(&self, active: &[Candidate]) -> Result<(), Refusal> {
+    fn publish(&self, active: &Active) -> Result<(), Refusal> {
         self.live.publish(active)
     }
 

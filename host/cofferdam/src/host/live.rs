@@ -2,7 +2,8 @@
 //!
 //! **Design.** All that begins takes one snapshot ([`Live::now`]): a set of plugins that
 //! never changes. Publishing puts another set in its place, made of the active installed
-//! versions and of the files of the plugin folders whose ids are not installed. Whoever has
+//! versions and of the files of the plugin folders whose ids have none. An active version that
+//! cannot be used is in the snapshot as such: nothing serves in its place. Whoever has
 //! the old snapshot keeps it, and with it the old code, until its last call has ended.
 //! Code that was compiled is used again as long as its grants are the same.
 //!
@@ -17,7 +18,7 @@ use cofferdam_contract::kinds::{Kind, PluginSet, WorkflowStep};
 use cofferdam_contract::types::ErrorCode;
 use cofferdam_filters::Filters;
 use cofferdam_orchestrator::grants::PluginGrants;
-use cofferdam_orchestrator::plugins::{CallWatch, Candidate, Ready, Refusal};
+use cofferdam_orchestrator::plugins::{Active, CallWatch, Candidate, Ready, Refusal, Unusable};
 use cofferdam_runtime::{LoadError, PluginCode, PluginFile, RefusedFile, Runtime};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -35,6 +36,8 @@ pub struct Snapshot {
     pub steps: Steps,
     /// Each plugin's code.
     pub code: Codes,
+    /// Active versions that cannot be used, by id.
+    pub unusable: BTreeMap<String, Unusable>,
 }
 
 /// Code of an installed version, with what it was linked to.
@@ -100,6 +103,7 @@ impl Live {
             set: around.set(loaded.set)?,
             steps: around.steps(loaded.steps)?,
             code: loaded.code.clone(),
+            unusable: BTreeMap::new(),
         };
         Ok(Self {
             runtime,
@@ -131,10 +135,13 @@ impl Live {
     /// # Errors
     /// One of them cannot be loaded, or all together cannot be put in order; then nothing
     /// has changed.
-    pub fn publish(&self, active: &[Candidate]) -> Result<(), Refusal> {
+    pub fn publish(&self, active: &Active) -> Result<(), Refusal> {
         let mut code = self.folder.clone();
-        for candidate in active {
+        for candidate in &active.candidates {
             code.insert(candidate.id.clone(), self.code_of(candidate)?);
+        }
+        for unusable in &active.unusable {
+            code.remove(&unusable.id);
         }
         let (set, steps) = assemble(&self.runtime, &code).map_err(|error| Refusal {
             reason: format!("the plugins cannot be put in order with it: {error}"),
@@ -144,6 +151,11 @@ impl Live {
             set: self.around.set(set)?,
             steps: self.around.steps(steps)?,
             code,
+            unusable: active
+                .unusable
+                .iter()
+                .map(|unusable| (unusable.id.clone(), unusable.clone()))
+                .collect(),
         };
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(snapshot);

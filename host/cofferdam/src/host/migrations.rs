@@ -1,6 +1,6 @@
 //! The plugins of migrations: those that serve, or those that a run pinned.
 
-use super::live::{Codes, Live};
+use super::live::{Codes, Live, Snapshot};
 use super::state::state_folder;
 use crate::cli::Global;
 use crate::config::Config;
@@ -12,7 +12,7 @@ use cofferdam_orchestrator::migration::request::GivenSettings;
 use cofferdam_orchestrator::migration::steps::MigrationPlugins;
 use cofferdam_orchestrator::migration::steps::pins::Pin;
 use cofferdam_orchestrator::paths::StatePaths;
-use cofferdam_orchestrator::plugins::{CallWatch, active_candidates};
+use cofferdam_orchestrator::plugins::{CallWatch, active_versions};
 use cofferdam_runtime::{LoadError, RefusedFile};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,11 +40,14 @@ impl ServingPlugins {
     /// # Errors
     /// A migration without a plugin that was meant to be there may give a disk that does
     /// not boot, and nothing would show it.
-    pub fn whole(&self) -> Result<PluginSet, Error> {
-        if self.refused.is_empty() {
-            return Ok(self.live.now().set.clone());
+    pub fn whole(&self) -> Result<Arc<Snapshot>, Error> {
+        let served = self.live.now();
+        let missing = [self.refused.clone(), unusable(&served)];
+        let missing = missing.join("\n").trim().to_owned();
+        if missing.is_empty() {
+            return Ok(served);
         }
-        Err(Error::new(ErrorCode::Denied, self.refused.clone()))
+        Err(Error::new(ErrorCode::Denied, missing))
     }
 }
 
@@ -52,11 +55,11 @@ impl ServingPlugins {
 /// state folder, and the plugin folders'.
 pub fn serving(global: &Global, config: &Config) -> Result<ServingPlugins> {
     let paths = StatePaths::new(state_folder(global, config)?);
-    let active = active_candidates(&paths, &config.plugin_grants())
-        .map_err(|reason| anyhow!("the installed plugins cannot be used: {reason}"))?;
+    let active = active_versions(&paths, &config.plugin_grants())
+        .map_err(|reason| anyhow!("the installed plugins cannot be looked up: {reason}"))?;
     let watch = CallWatch::new(config.crash_policies());
     let live = super::load(global, config, watch, Arc::new(()))?;
-    live.publish(&active)?;
+    active.publish(|active| live.publish(active))?;
     ServingPlugins::new(Arc::new(live), config)
 }
 
@@ -94,11 +97,30 @@ fn incomplete(refused: &[RefusedFile]) -> String {
     )
 }
 
+/// What is said of active versions that cannot be used; empty if there is nothing.
+fn unusable(served: &Snapshot) -> String {
+    let step = Kind::WorkflowStep.to_string();
+    let unusable: Vec<String> = served
+        .unusable
+        .values()
+        // No migration has steps among its plugins.
+        .filter(|unusable| unusable.kind != step)
+        .map(ToString::to_string)
+        .collect();
+    if unusable.is_empty() {
+        return String::new();
+    }
+    format!(
+        "{} of the installed plugins cannot be used, and a migration without them may not boot:\n  {}",
+        unusable.len(),
+        unusable.join("\n  ")
+    )
+}
+
 #[async_trait]
 impl MigrationPlugins for ServingPlugins {
     fn current(&self) -> Result<Vec<(Pin, PathBuf)>, Error> {
-        self.whole()?;
-        Ok(pins(&self.live.now().code))
+        Ok(pins(&self.whole()?.code))
     }
 
     fn settings(&self) -> Result<GivenSettings, Error> {

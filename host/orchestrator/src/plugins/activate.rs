@@ -1,7 +1,7 @@
 //! Activation, stage by stage.
 
 use super::effective::{Claim, Settled};
-use super::host::{Candidate, Prepared};
+use super::host::{Active, Candidate, Prepared};
 use super::install::wants_of;
 use super::{
     Activation, ActivationOutcome, Approval, Cause, Inspected, PluginRegistry, PluginVersion,
@@ -211,34 +211,39 @@ impl PluginRegistry {
         Ok(begun)
     }
 
-    /// Publishes the active versions anew, because one of them was granted something else.
-    pub(super) async fn republish(&self) -> Result<(), PluginsError> {
+    /// Publishes the active versions anew, because `plugin`'s was granted something else, or
+    /// its component is there again.
+    pub(super) async fn republish(&self, plugin: &str) -> Result<(), PluginsError> {
         let _alone = self.plugins().publishing.lock().await;
+        let problem = self.plugins().problem(plugin);
+        self.plugins().is_mended(plugin);
         let active = self.active(None)?;
         let host = Arc::clone(self.plugins().host()?);
         blocking(move || host.publish(&active))
             .await
-            .map_err(PluginsError::Host)
+            .map_err(|reason| {
+                if let Some(problem) = problem {
+                    self.plugins().cannot_serve(problem);
+                }
+                PluginsError::Host(reason)
+            })
     }
 
     /// What is to serve: the active versions, with `to` in the place of its plugin's.
-    fn active(
-        &self,
-        change: Option<(&str, Option<&Candidate>)>,
-    ) -> Result<Vec<Candidate>, PluginsError> {
-        let mut candidates = Vec::new();
+    fn active(&self, change: Option<(&str, Option<&Candidate>)>) -> Result<Active, PluginsError> {
+        let mut active = Active::default();
         for version in self.engine.store.active_plugins()? {
             if change.is_some_and(|(plugin, _)| plugin == version.id) {
                 continue;
             }
-            match self.plugins().candidate(&self.engine.components, &version) {
-                Ok(candidate) => candidates.push(candidate),
-                // It does not serve now either.
-                Err(reason) => self.plugins().set_problem(&version.id, Some(reason)),
+            match self.plugins().serving(&self.engine.components, version) {
+                Ok(candidate) => active.candidates.push(candidate),
+                Err(unusable) => active.unusable.push(unusable),
             }
         }
-        candidates.extend(change.and_then(|(_, to)| to).cloned());
-        Ok(candidates)
+        let to = change.and_then(|(_, to)| to).cloned();
+        active.candidates.extend(to);
+        Ok(active)
     }
 }
 
@@ -459,7 +464,7 @@ impl Work {
             }
             return Err(failed(reason));
         }
-        plugins.set_problem(plugin, None);
+        plugins.is_mended(plugin);
         if let Some(to) = to {
             registry.bring_back(&to.digest, &self.activation.actor);
         }

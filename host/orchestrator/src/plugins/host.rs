@@ -34,6 +34,8 @@ pub struct Candidate {
     pub id: String,
     /// The version.
     pub version: String,
+    /// Its kind, as the store has it.
+    pub kind: String,
     /// SHA-256 of the component, hexadecimal.
     pub digest: String,
     /// The component's file, whose content was checked.
@@ -41,6 +43,70 @@ pub struct Candidate {
     /// What it is granted: the configuration's tables, and for interfaces that these leave
     /// out what was granted at the installation.
     pub grants: PluginGrants,
+}
+
+impl Candidate {
+    /// This version, which cannot be loaded.
+    pub fn unusable(self, reason: String) -> Unusable {
+        Unusable {
+            id: self.id,
+            version: self.version,
+            kind: self.kind,
+            reason,
+        }
+    }
+}
+
+/// An active version that cannot be loaded. Nothing serves in its place, no file of the
+/// plugin folders either: whoever activated it did not mean another one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the active version {version} of {id} cannot be used; install it again, roll back (`cofferdam plugin rollback {id}`) or remove it (`cofferdam plugin remove {id} {version}`): {reason}"
+)]
+pub struct Unusable {
+    /// The plugin's id.
+    pub id: String,
+    /// The version.
+    pub version: String,
+    /// Its kind, as the store has it.
+    pub kind: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// The active versions of all plugins.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Active {
+    /// Those that are to serve.
+    pub candidates: Vec<Candidate>,
+    /// Those that cannot.
+    pub unusable: Vec<Unusable>,
+}
+
+impl Active {
+    /// Publishes them. One that is in the way of the others is found to be unusable, and
+    /// leaves them alone.
+    ///
+    /// # Errors
+    /// Why nothing at all can be published.
+    pub fn publish(
+        mut self,
+        publish: impl Fn(&Self) -> Result<(), Refusal>,
+    ) -> Result<Self, Refusal> {
+        if publish(&self).is_ok() {
+            return Ok(self);
+        }
+        for candidate in std::mem::take(&mut self.candidates) {
+            self.candidates.push(candidate);
+            if let Err(refusal) = publish(&self)
+                && let Some(candidate) = self.candidates.pop()
+            {
+                self.unusable.push(candidate.unusable(refusal.reason));
+            }
+        }
+        publish(&self)?;
+        Ok(self)
+    }
 }
 
 /// Why the program cannot do something with a component.
@@ -106,13 +172,14 @@ pub trait PluginHost: Send + Sync {
     /// It does not compile or link, or the configuration's settings do not fit it.
     async fn compile(&self, candidate: &Candidate) -> Result<Prepared, Refusal>;
 
-    /// Makes these versions, and the plugins of the plugin folders whose ids are not among
-    /// theirs, the plugins of whatever begins from now on: all at once. What began before
-    /// keeps what it has. What was compiled is used.
+    /// Makes the candidates, and the plugins of the plugin folders whose ids are not among
+    /// those of the active versions, the plugins of whatever begins from now on: all at once.
+    /// What began before keeps what it has. What was compiled is used. What needs an
+    /// unusable one is refused.
     ///
     /// # Errors
     /// They cannot be put in order or loaded; then everything is as it was.
-    fn publish(&self, active: &[Candidate]) -> Result<(), Refusal>;
+    fn publish(&self, active: &Active) -> Result<(), Refusal>;
 
     /// Tells what an installed version is granted, whether or not it is active: runs that
     /// pin it go on with it.

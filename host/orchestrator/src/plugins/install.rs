@@ -80,12 +80,11 @@ impl PluginRegistry {
         approval: Approval,
     ) -> Result<Version, PluginsError> {
         let owner = actor.clone();
-        let (version, is_active) = self
+        let (version, republish) = self
             .blocking(move |registry| registry.write_down(&owner, &component, &approval))
             .await?;
-        if is_active {
-            // What it was granted may be another thing now.
-            self.republish().await?;
+        if republish {
+            self.republish(&version.id).await?;
         }
         self.version(&version.id, &version.version)
     }
@@ -186,7 +185,9 @@ impl PluginRegistry {
             .set_grants(&version.id, &version.digest, &version.grants)
             .map_err(unusable)?;
         self.engine.publisher.events_written();
-        let republish = !events.is_empty() && version.active_since.is_some();
+        // What it was granted may be another thing now, and what was damaged is whole.
+        let changed = !events.is_empty() || self.plugins().problem(&version.id).is_some();
+        let republish = changed && version.active_since.is_some();
         Ok((version, republish))
     }
 }

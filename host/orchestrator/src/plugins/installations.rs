@@ -1,7 +1,7 @@
 //! What a host keeps of its installed plugins in memory, and how it is put back at a start.
 
 use super::effective::{effective, scopes};
-use super::host::{Candidate, PluginHost, PluginOptions};
+use super::host::{Active, Candidate, PluginHost, PluginOptions, Unusable};
 use super::{CallWatch, CrashPolicy, PluginsError};
 use crate::grants::{Granted, Grants, PluginGrants};
 use crate::paths::StatePaths;
@@ -16,21 +16,34 @@ use tokio::sync::watch;
 /// are none where no host was ever started. `grants` are `[plugins.ID.grants]`. Blocks.
 ///
 /// # Errors
-/// The state cannot be read, or a version cannot be used.
-pub fn active_candidates(
+/// The state cannot be read.
+pub fn active_versions(
     paths: &StatePaths,
     grants: &BTreeMap<String, PluginGrants>,
-) -> Result<Vec<Candidate>, String> {
+) -> Result<Active, String> {
+    let mut found = Active::default();
     if !paths.database().exists() {
-        return Ok(Vec::new());
+        return Ok(found);
     }
     let store = Store::open(paths.database()).map_err(|error| error.to_string())?;
     let components = ComponentStore::new(paths.components());
     let active = store.active_plugins().map_err(|error| error.to_string())?;
-    active
-        .iter()
-        .map(|version| candidate(&components, version, grants.get(&version.id)))
-        .collect()
+    for version in active {
+        match candidate(&components, &version, grants.get(&version.id)) {
+            Ok(candidate) => found.candidates.push(candidate),
+            Err(reason) => found.unusable.push(unusable(version, reason)),
+        }
+    }
+    Ok(found)
+}
+
+fn unusable(version: PluginVersion, reason: String) -> Unusable {
+    Unusable {
+        id: version.id,
+        version: version.version,
+        kind: version.kind,
+        reason,
+    }
 }
 
 /// What is to be loaded of an installed version. The component's content is looked at once
@@ -40,12 +53,11 @@ fn candidate(
     version: &PluginVersion,
     configured: Option<&PluginGrants>,
 ) -> Result<Candidate, String> {
-    let file = components
-        .file(&version.id, &version.version, &version.digest)
-        .map_err(|error| error.to_string())?;
+    let file = components.file(&version.digest)?;
     Ok(Candidate {
         id: version.id.clone(),
         version: version.version.clone(),
+        kind: version.kind.clone(),
         digest: version.digest.clone(),
         file,
         grants: effective(configured, &version.grants)?,
@@ -59,8 +71,8 @@ pub(crate) struct Installations {
     pub(super) grants: BTreeMap<String, PluginGrants>,
     /// How far the grants of installed versions reach, by digest.
     scopes: RwLock<HashMap<String, Arc<Granted>>>,
-    /// Why active versions cannot be used, by plugin.
-    problems: Mutex<BTreeMap<String, String>>,
+    /// Active versions that cannot be used, by plugin.
+    problems: Mutex<BTreeMap<String, Unusable>>,
     /// Held while a set of plugins is put together and published.
     pub(super) publishing: tokio::sync::Mutex<()>,
     /// Counts the activations that came to an end or to their publishing.
@@ -136,19 +148,43 @@ impl Installations {
         scopes.remove(digest);
     }
 
-    /// Why the active version of a plugin cannot be used, where it cannot.
-    pub(super) fn problem(&self, plugin: &str) -> Option<String> {
+    /// The active version of a plugin, where it cannot be used.
+    pub(super) fn problem(&self, plugin: &str) -> Option<Unusable> {
         let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
         problems.get(plugin).cloned()
     }
 
-    /// Notes or clears a problem.
-    pub(super) fn set_problem(&self, plugin: &str, problem: Option<String>) {
+    /// Notes that an active version cannot be used.
+    pub(super) fn cannot_serve(&self, unusable: Unusable) {
         let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        match problem {
-            Some(problem) => problems.insert(plugin.to_owned(), problem),
-            None => problems.remove(plugin),
-        };
+        let id = unusable.id.clone();
+        if problems.get(&id) != Some(&unusable) {
+            tracing::error!("{unusable}");
+            problems.insert(id, unusable);
+        }
+    }
+
+    /// Forgets the problem of a plugin, of which another version serves or none.
+    pub(super) fn is_mended(&self, plugin: &str) {
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        problems.remove(plugin);
+    }
+
+    /// What is to be loaded of an active version. One that did not serve before does not
+    /// until it is activated or installed again.
+    pub(super) fn serving(
+        &self,
+        components: &ComponentStore,
+        version: PluginVersion,
+    ) -> Result<Candidate, Unusable> {
+        if let Some(known) = self.problem(&version.id) {
+            return Err(known);
+        }
+        self.candidate(components, &version).map_err(|reason| {
+            let unusable = unusable(version, reason);
+            self.cannot_serve(unusable.clone());
+            unusable
+        })
     }
 
     /// What is to be loaded of an installed version.
@@ -184,32 +220,22 @@ impl Installations {
                 }
             }
         }
-        let mut active = Vec::new();
+        let mut active = Active::default();
         for version in store.active_plugins()? {
-            match self.candidate(components, &version) {
-                Ok(candidate) => active.push(candidate),
-                Err(reason) => self.cannot_serve(&version.id, &version.version, reason),
+            match self.serving(components, version) {
+                Ok(candidate) => active.candidates.push(candidate),
+                Err(unusable) => active.unusable.push(unusable),
             }
         }
-        if let Err(refusal) = host.publish(&active) {
-            // One of them is in the way of the others: each is tried for itself.
-            let mut fine: Vec<Candidate> = Vec::new();
-            for candidate in active {
-                fine.push(candidate.clone());
-                if let Err(refusal) = host.publish(&fine) {
-                    fine.pop();
-                    self.cannot_serve(&candidate.id, &candidate.version, refusal.reason);
-                }
-            }
-            if let Err(again) = host.publish(&fine) {
-                tracing::error!(%refusal, %again, "the installed plugins cannot be published");
+        match active.publish(|active| host.publish(active)) {
+            Ok(published) => published
+                .unusable
+                .into_iter()
+                .for_each(|unusable| self.cannot_serve(unusable)),
+            Err(refusal) => {
+                tracing::error!(%refusal, "the installed plugins cannot be published");
             }
         }
         Ok(())
-    }
-
-    fn cannot_serve(&self, plugin: &str, version: &str, reason: String) {
-        tracing::error!(plugin, version, %reason, "an active plugin cannot be used");
-        self.set_problem(plugin, Some(reason));
     }
 }

@@ -101,7 +101,10 @@ impl PluginRegistry {
                     id: record.id.clone(),
                     kind: kind(record)?,
                     active: None,
-                    problem: self.plugins().problem(&record.id),
+                    problem: self
+                        .plugins()
+                        .problem(&record.id)
+                        .map(|problem| problem.to_string()),
                     policy: self.plugins().policy(&record.id),
                     versions: Vec::new(),
                 });

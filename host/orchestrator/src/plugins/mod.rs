@@ -21,7 +21,8 @@
 //! such a version is parked, and goes on when that version is released or activated again.
 //!
 //! **Limits.** Plugins of the plugin folders have no versions: the file that is there when
-//! the host starts serves, unless an installed version of the same id is active. Crashes
+//! the host starts serves, unless an installed version of the same id is active, whether or
+//! not that one can be used. Crashes
 //! are counted for each version; those beyond a hundred are forgotten.
 
 mod activate;
@@ -45,9 +46,11 @@ pub use cofferdam_store::{
 };
 pub(crate) use crash::{attend, parked_for};
 pub use error::{Asks, PluginsError};
-pub use host::{Candidate, Inspected, PluginHost, PluginOptions, Prepared, Ready, Refusal};
+pub use host::{
+    Active, Candidate, Inspected, PluginHost, PluginOptions, Prepared, Ready, Refusal, Unusable,
+};
 pub(crate) use installations::Installations;
-pub use installations::active_candidates;
+pub use installations::active_versions;
 pub use policy::{CrashAction, CrashPolicy};
 pub use selftest::self_test;
 pub use view::{Approval, CrashState, Installed, Proposal, Version};

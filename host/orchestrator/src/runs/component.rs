@@ -130,21 +130,23 @@ impl ComponentStore {
     /// the first use of a digest.
     ///
     /// # Errors
-    /// [`CatalogueError`] where it is gone or is another.
-    pub fn file(
-        &self,
-        plugin: &str,
-        version: &str,
-        digest: &str,
-    ) -> Result<PathBuf, CatalogueError> {
-        self.located(&PinnedPlugin {
-            run: String::new(),
-            id: plugin.to_owned(),
-            version: version.to_owned(),
-            digest: digest.to_owned(),
-            path: String::new(),
-        })
-        .map(|located| PathBuf::from(located.path))
+    /// Why it cannot be used: it is gone, or is another.
+    pub fn file(&self, digest: &str) -> Result<PathBuf, String> {
+        let name = file_name(digest).ok_or_else(|| format!("`{digest}` is not a SHA-256"))?;
+        let path = self.folder.join(name);
+        if !self.is_checked(digest) {
+            let found = digest_of(&path).map_err(|error| {
+                format!("its component {} cannot be read: {error}", path.display())
+            })?;
+            if found != digest {
+                return Err(format!(
+                    "the content of {} has the digest {found}: it was changed",
+                    path.display()
+                ));
+            }
+            self.set_checked(digest);
+        }
+        Ok(path)
     }
 
     /// The content of a kept component, read and checked now. Blocks.
@@ -196,29 +198,13 @@ impl ComponentStore {
         if pinned.digest.starts_with(NATIVE) {
             return Ok(pinned.clone());
         }
-        let refuse = |reason: String| CatalogueError::Unusable {
-            reference: format!("{}@{}", pinned.id, pinned.version),
-            reason,
-            code: ErrorCode::Corrupt,
-        };
-        let name = file_name(&pinned.digest)
-            .ok_or_else(|| refuse(format!("its pin `{}` is not a SHA-256", pinned.digest)))?;
-        let path = self.folder.join(name);
-        if !self.is_checked(&pinned.digest) {
-            let found = digest_of(&path).map_err(|error| {
-                refuse(format!(
-                    "its component {} cannot be read: {error}; restore the file from a backup",
-                    path.display()
-                ))
+        let path = self
+            .file(&pinned.digest)
+            .map_err(|reason| CatalogueError::Unusable {
+                reference: format!("{}@{}", pinned.id, pinned.version),
+                reason: format!("{reason}; restore the file from a backup, or cancel the run"),
+                code: ErrorCode::Corrupt,
             })?;
-            if found != pinned.digest {
-                return Err(refuse(format!(
-                    "the content of {} has the digest {found}: it was changed after the run began; restore the file from a backup, or cancel the run",
-                    path.display()
-                )));
-            }
-            self.set_checked(&pinned.digest);
-        }
         Ok(PinnedPlugin {
             path: path.to_string_lossy().into_owned(),
             ..pinned.clone()

@@ -10,8 +10,8 @@ use cofferdam_orchestrator::catalogue::{
 };
 use cofferdam_orchestrator::grants::PluginGrants;
 use cofferdam_orchestrator::plugins::{
-    Activation, Approval, CallWatch, Candidate, CrashPolicy, Inspected, PluginHost, PluginOptions,
-    Prepared, Ready, Refusal,
+    Activation, Active, Approval, CallWatch, Candidate, CrashPolicy, Inspected, PluginHost,
+    PluginOptions, Prepared, Ready, Refusal,
 };
 use cofferdam_orchestrator::runs::{RunView, StartRun, WorkflowSource};
 use cofferdam_orchestrator::{Actor, Options, Orchestrator};
@@ -241,7 +241,8 @@ impl PluginHost for Shelf {
         })
     }
 
-    fn publish(&self, active: &[Candidate]) -> Result<(), Refusal> {
+    fn publish(&self, active: &Active) -> Result<(), Refusal> {
+        let active = &active.candidates;
         let mut serving = None;
         for candidate in active {
             let bytes = std::fs::read(&candidate.file).unwrap();

@@ -84,7 +84,7 @@ fn request(
                 .unwrap_or_else(|| "virtio-blk".to_owned()),
             nic_model: "virtio-net".to_owned(),
         },
-        plugins: set,
+        plugins: set.set.clone(),
         settings,
         time: Timestamp {
             seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),

@@ -10,7 +10,7 @@ use crate::host::migrations::ServingPlugins;
 use cofferdam_contract::manifest::Manifest;
 use cofferdam_orchestrator::migration::steps::MigrationPlugins;
 use cofferdam_orchestrator::plugins::{
-    ActivationOutcome, Approval, CallWatch, Candidate, CrashAction, Stage,
+    ActivationOutcome, Active, Approval, CallWatch, Candidate, CrashAction, Stage,
 };
 use cofferdam_orchestrator::runs::{RunView, StartRun, WorkflowSource};
 use cofferdam_orchestrator::{Actor, Orchestrator};
@@ -271,9 +271,17 @@ fn candidate(folder: &Path, version: &str) -> Candidate {
     Candidate {
         id: "mender".to_owned(),
         version: version.to_owned(),
+        kind: "fixer".to_owned(),
         digest,
         file,
         grants: Default::default(),
+    }
+}
+
+fn active(candidates: &[&Candidate]) -> Active {
+    Active {
+        candidates: candidates.iter().map(|found| (*found).clone()).collect(),
+        unusable: Vec::new(),
     }
 }
 
@@ -298,22 +306,112 @@ async fn a_migration_keeps_what_it_pinned() {
     let store = tempfile::tempdir().unwrap();
     let one = candidate(store.path(), "1.0.0");
     let two = candidate(store.path(), "2.0.0");
-    live.publish(std::slice::from_ref(&one)).unwrap();
+    live.publish(&active(&[&one])).unwrap();
     assert_eq!(serving(&live), "1.0.0");
     let pins = plugins.current().unwrap();
     let before = live.now();
-    live.publish(std::slice::from_ref(&two)).unwrap();
+    live.publish(&active(&[&two])).unwrap();
     live.retire(&one.digest);
     assert_eq!(before.set.fixers[0].digest(), one.digest);
     assert_eq!(plugins.current().unwrap()[0].0.digest, two.digest);
     let pinned = plugins.load(&pins).await.unwrap();
     assert_eq!(pinned.fixers[0].digest(), one.digest);
     // Nothing installed: the folder's file serves again.
-    live.publish(&[]).unwrap();
+    live.publish(&active(&[])).unwrap();
     assert_eq!(serving(&live), "0.1.0");
     // A file that is another by now is refused, and what serves goes on.
     std::fs::write(&one.file, fixer("9.9.9")).unwrap();
-    let refused = live.publish(std::slice::from_ref(&one)).unwrap_err();
+    let refused = live.publish(&active(&[&one])).unwrap_err();
     assert!(refused.reason.contains("is not the file"), "{refused}");
     assert_eq!(serving(&live), "0.1.0");
+}
+
+/// Starts a migration of a file; the run has to come to a stop.
+async fn migrated(host: &Orchestrator, folder: &Path) -> RunView {
+    let disk = folder.join("disk.img");
+    std::fs::write(&disk, [0; 4096]).unwrap();
+    let request = StartRun::new(
+        WorkflowSource::Named("migrate".to_owned()),
+        json!({ "disks": [disk], "out": folder.join("out"), "scratch": folder }),
+    );
+    let started = host.runs.start(&actor(), request).await;
+    let run = started.unwrap_or_else(|error| panic!("{error}")).run.id;
+    ended(host, &run).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_serves_in_the_place_of_an_active_version_that_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::default();
+    let plugins = folder.path().join("plugins");
+    std::fs::create_dir_all(&plugins).unwrap();
+    std::fs::write(plugins.join("mender.wasm"), fixer("0.1.0")).unwrap();
+    std::fs::write(plugins.join("speaker.wasm"), step("0.1.0", "", "")).unwrap();
+    let embedded = host_in(folder.path(), &config).await;
+    let newer = [
+        ("mender", fixer("1.0.0")),
+        ("speaker", step("1.0.0", "", "")),
+    ];
+    for (id, component) in &newer {
+        let host = embedded.orchestrator();
+        install(host, component.clone()).await;
+        host.plugins.activate(&actor(), id, "1.0.0").await.unwrap();
+    }
+    embedded.close().await;
+    for (_, component) in &newer {
+        let digest = inspect(component).unwrap().digest;
+        let file = folder
+            .path()
+            .join(format!("state/components/{digest}.wasm"));
+        let mut bytes = component.clone();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(file, bytes).unwrap();
+    }
+
+    let global = Global {
+        plugin_folders: vec![plugins],
+        state: Some(folder.path().join("state")),
+        ..Global::default()
+    };
+    let serving = host::serving(&global, &config).unwrap();
+    let refused = serving.current().unwrap_err().message;
+    assert!(refused.contains("version 1.0.0 of mender"), "{refused}");
+    // Steps take no part in a migration.
+    assert!(!refused.contains("speaker"), "{refused}");
+
+    let embedded = host_in(folder.path(), &config).await;
+    let host = Arc::clone(embedded.orchestrator());
+    for (id, _) in &newer {
+        let problem = host.plugins.get(id).unwrap().problem.unwrap();
+        for word in [
+            "1.0.0",
+            "was changed",
+            "install it again",
+            "roll back",
+            "remove it",
+        ] {
+            assert!(problem.contains(word), "{word}: {problem}");
+        }
+        assert!(!problem.contains("cancel the run"), "{problem}");
+    }
+    let request = StartRun::new(WorkflowSource::Text(WORKFLOW.to_owned()), json!({}));
+    let error = host.runs.start(&actor(), request).await.unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("version 1.0.0 of speaker"), "{error}");
+    let view = migrated(&host, folder.path()).await;
+    assert_eq!(view.run.state, RunState::Failed);
+    let error = view.steps[0].error.clone().unwrap().message;
+    assert!(error.contains("version 1.0.0 of mender"), "{error}");
+
+    // Installed again, they are whole and serve.
+    for (id, component) in newer {
+        install(&host, component).await;
+        assert_eq!(host.plugins.get(id).unwrap().problem, None);
+    }
+    let run = start(&host).await;
+    assert_eq!(version(&ended(&host, &run).await), "1.0.0");
+    let view = migrated(&host, folder.path()).await;
+    let error = view.steps[0].error.clone().unwrap().message;
+    assert!(!error.contains("mender"), "{error}");
+    embedded.close().await;
 }

@@ -81,11 +81,14 @@ pub fn components(site: &Site<'_>) -> Vec<Finding> {
         if findings.contains_key(&version.digest) {
             continue;
         }
-        if let Err(error) = kept.file(&version.id, &version.version, &version.digest) {
+        if let Err(error) = kept.file(&version.digest) {
             findings.insert(
                 version.digest.clone(),
                 Finding::problem(
-                    format!("an installed plugin cannot be loaded: {error}"),
+                    format!(
+                        "the installed {} {} cannot be loaded: {error}",
+                        version.id, version.version
+                    ),
                     "put the folder components back as it was, or install the plugin again",
                 ),
             );
