@@ -214,14 +214,19 @@ fn what_a_killed_host_left_is_ended() {
 }
 
 #[test]
-fn what_is_active_or_pinned_is_not_removed() {
+fn what_is_active_or_coming_or_pinned_is_not_removed() {
     let Place {
         store,
         folder: _folder,
     } = Place::new();
     let one = install(&store, "a", "1.0.0");
     let remove = |number: &str| store.remove_plugin_version("a", number, &audit("plugin.remove"));
-    activate(&store, "a", Some(&one));
+    let coming = begin(&store, "a", Some(&one));
+    let error = remove("1.0.0").unwrap_err();
+    assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
+    assert!(error.to_string().contains(&coming), "{error}");
+    store.publish_activation(&coming).unwrap();
+    store.end_activation(&coming, None).unwrap();
     assert!(remove("1.0.0").unwrap_err().to_string().contains("active"));
 
     let mut run = new_run(&["s"]);

@@ -143,8 +143,8 @@ impl Store {
     /// that its component is still of use. Survives the loss of power.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] where it is active or a run that has not ended pins it,
-    /// [`StoreError::NotFound`], and those of every write.
+    /// [`StoreError::Conflict`] where it is active or being activated, or a run that has not
+    /// ended pins it, [`StoreError::NotFound`], and those of every write.
     pub fn remove_plugin_version(
         &self,
         plugin: &str,
@@ -159,6 +159,19 @@ impl Store {
                 return Err(refuse(
                     "it is the active version; activate another one first".to_owned(),
                 )
+                .into());
+            }
+            let coming = first(
+                tx,
+                "SELECT id FROM plugin_activations
+                 WHERE to_digest = ?1 AND finished IS NULL AND outcome = 'going-on'",
+                [&found.digest],
+                |row| row.get::<_, String>(0),
+            )?;
+            if let Some(activation) = coming {
+                return Err(refuse(format!(
+                    "the activation {activation} of it goes on; wait for its end"
+                ))
                 .into());
             }
             let runs = pinning(tx, &found.digest)?;
