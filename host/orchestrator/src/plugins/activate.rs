@@ -152,23 +152,20 @@ impl PluginRegistry {
         if installed.is_empty() {
             return Err(super::list::not_installed(plugin));
         }
-        if installed
+        let Some(active) = installed
             .iter()
-            .all(|version| version.active_since.is_none())
-        {
+            .find(|version| version.active_since.is_some())
+        else {
             return Err(nothing("none is active"));
-        }
+        };
         let mut history = store.activations(plugin, &page)?.items;
         history.reverse();
-        let mut earlier = lineage(&history);
-        earlier.pop();
         let is_there = |digest: &String| {
             let mut versions = installed.iter();
             versions.find(|version| version.digest == *digest).cloned()
         };
-        earlier
+        earlier(lineage(&history), &active.digest)
             .iter()
-            .rev()
             .find_map(is_there)
             .ok_or_else(|| nothing("none was active before it, or those that were are removed"))
     }
@@ -245,6 +242,14 @@ impl PluginRegistry {
         active.candidates.extend(to);
         Ok(active)
     }
+}
+
+/// What `active` can be rolled back to, the best first: the versions before it in its
+/// lineage, itself apart, which was active more than once where one came between.
+fn earlier(mut lineage: Vec<String>, active: &str) -> Vec<String> {
+    lineage.retain(|digest| digest != active);
+    lineage.reverse();
+    lineage
 }
 
 /// The digests of the versions that led to the one that is active, that one last: going
@@ -544,8 +549,13 @@ mod tests {
     fn going_back_twice_goes_back_further() {
         use Cause::{Activate, Crashes, Remove, Rollback};
         type Step<'a> = (Cause, Option<&'a str>);
-        let cases: [(&[Step], &[&str]); 7] = [
-            (&[(Activate, Some("1")), (Activate, Some("2"))], &["1", "2"]),
+        // What led to the active version, and what can be rolled back to.
+        let cases: [(&[Step], &[&str], &[&str]); 7] = [
+            (
+                &[(Activate, Some("1")), (Activate, Some("2"))],
+                &["1", "2"],
+                &["1"],
+            ),
             (
                 &[
                     (Activate, Some("1")),
@@ -554,6 +564,7 @@ mod tests {
                     (Rollback, Some("2")),
                 ],
                 &["1", "2"],
+                &["1"],
             ),
             (
                 &[
@@ -563,9 +574,10 @@ mod tests {
                     (Activate, Some("3")),
                 ],
                 &["1", "3"],
+                &["1"],
             ),
-            (&[(Activate, Some("1")), (Activate, Some("1"))], &["1"]),
-            (&[(Activate, Some("1")), (Remove, None)], &[]),
+            (&[(Activate, Some("1")), (Activate, Some("1"))], &["1"], &[]),
+            (&[(Activate, Some("1")), (Remove, None)], &[], &[]),
             (
                 &[
                     (Activate, Some("1")),
@@ -573,17 +585,22 @@ mod tests {
                     (Activate, Some("1")),
                 ],
                 &["1", "2", "1"],
+                // Never itself, also where the one between is removed.
+                &["2"],
             ),
             // A version that the history no longer knows.
-            (&[(Activate, Some("2")), (Rollback, Some("0"))], &["0"]),
+            (&[(Activate, Some("2")), (Rollback, Some("0"))], &["0"], &[]),
         ];
-        for (steps, expected) in cases {
+        for (steps, expected, before) in cases {
             let mut history: Vec<Activation> = steps
                 .iter()
                 .map(|(cause, to)| activation(*cause, *to, ActivationOutcome::Active))
                 .collect();
             history.push(activation(Activate, Some("9"), ActivationOutcome::Failed));
-            assert_eq!(lineage(&history), expected, "{steps:?}");
+            let led = lineage(&history);
+            assert_eq!(led, expected, "{steps:?}");
+            let active = led.last().cloned().unwrap_or_default();
+            assert_eq!(earlier(led, &active), before, "{steps:?}");
         }
     }
 }

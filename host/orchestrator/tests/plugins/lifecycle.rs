@@ -33,6 +33,18 @@ async fn rolling_back_goes_to_the_version_before_and_further() {
     plugins.remove(&actor(), ID, "4.0.0").await.unwrap();
     plugins.rollback(&actor(), ID).await.unwrap();
     assert_eq!(host.answered().await, "1.0.0");
+    // A version is not before itself: 1, 6, 1, without the 6.
+    host.serve(&Component::new("6.0.0")).await;
+    let again = host.activate("1.0.0").await;
+    plugins.finished(&again.id).await.unwrap();
+    for version in ["2.0.0", "3.0.0", "5.0.0", "6.0.0"] {
+        plugins.remove(&actor(), ID, version).await.unwrap();
+    }
+    let error = plugins.rollback(&actor(), ID).await.unwrap_err();
+    assert!(
+        matches!(error, PluginsError::NothingBefore { .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test]
