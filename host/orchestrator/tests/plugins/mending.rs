@@ -169,3 +169,30 @@ async fn a_native_step_waits_for_the_plugin_that_crashed_inside() {
         host.until_state(&run.run.id, RunState::Succeeded).await;
     }
 }
+
+/// Commands without a server are a host each.
+#[tokio::test]
+async fn crashes_of_what_is_in_no_store_count_over_restarts() {
+    let configured = Configured {
+        policy: CrashPolicy {
+            policy: CrashAction::Quarantine,
+            crashes: 2,
+            ..CrashPolicy::default()
+        },
+        ..Configured::default()
+    };
+    let workflow = "name: w\nsteps: [{ id: s, uses: native/mend }]\n";
+    let host = Host::with(configured.clone()).await;
+    let first = host.start_with(workflow).await;
+    host.until_state(&first.run.id, RunState::Failed).await;
+    let host = host.restarted(configured).await;
+    let second = host.start_with(workflow).await;
+    host.until_state(&second.run.id, RunState::NeedsAttention)
+        .await;
+    let state = host.orchestrator.plugins.crash_state(MENDER, DIGEST);
+    let quarantine = state.unwrap().quarantine.unwrap();
+    assert!(
+        quarantine.reason.contains("crashed 2 times"),
+        "{quarantine:?}"
+    );
+}

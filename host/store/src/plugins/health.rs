@@ -71,6 +71,22 @@ impl Store {
         })
     }
 
+    /// The versions with crashes that are kept, as plugin and digest, also those that are of
+    /// a plugin folder.
+    ///
+    /// # Errors
+    /// Those of every read.
+    pub fn crashed_versions(&self) -> Result<Vec<(String, String)>, StoreError> {
+        self.read(|connection| {
+            all(
+                connection,
+                "SELECT DISTINCT plugin, digest FROM plugin_crashes ORDER BY plugin, digest",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+        })
+    }
+
     /// Writes that a version is not to be called any more. One that is in quarantine
     /// already stays there, and no event is written.
     ///

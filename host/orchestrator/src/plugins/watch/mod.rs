@@ -145,13 +145,11 @@ impl CallWatch {
     /// Takes over what the store knows of crashes and quarantines.
     pub(super) fn restore(&self, store: &Store) -> Result<(), StoreError> {
         let quarantines = store.quarantines()?;
-        let versions = store.plugin_versions(None)?;
         let mut counted = Vec::new();
-        for version in versions {
-            let policy = self.policy(&version.id);
-            let since = Time::now().minus(policy.within.0);
-            let crashes = store.crashes(&version.digest, since)?;
-            counted.push((version.digest, crashes));
+        for (plugin, digest) in store.crashed_versions()? {
+            let since = Time::now().minus(self.policy(&plugin).within.0);
+            let crashes = store.crashes(&digest, since)?;
+            counted.push((digest, crashes));
         }
         let mut state = self.locked();
         for quarantine in quarantines {
