@@ -9,6 +9,7 @@ use cofferdam_contract::types::ErrorCode;
 use cofferdam_store::{Problem, StoreError};
 use serde_json::json;
 use std::sync::{Arc, Weak};
+use tokio::runtime::Handle;
 
 /// Who activates and releases where no person does.
 const HOST: &str = "cofferdam";
@@ -21,19 +22,23 @@ pub(crate) fn parked_for(quarantine: &Quarantine) -> Problem {
     problem
 }
 
-/// Has crashes written down and acted on from now on.
+/// Has crashes written down and acted on from now on. What follows from them goes on on the
+/// engine's threads, or where this is called: a call may be one of a runtime that ends with
+/// it, as those of migrations are.
 pub(crate) fn attend(engine: &Arc<Engine>) {
+    let threads = engine.threads().or_else(|| Handle::try_current().ok());
     // The engine owns the watch.
     let engine_of: Weak<Engine> = Arc::downgrade(engine);
     engine.plugins.watch.observe(move |crashed| {
         if let Some(engine) = engine_of.upgrade() {
-            PluginRegistry::new(engine).crashed(crashed);
+            PluginRegistry::new(engine).crashed(crashed, threads.as_ref());
         }
     });
 }
 
 impl PluginRegistry {
-    fn crashed(&self, crashed: Crashed) {
+    /// Returns when the crash and its quarantine are written, before the call's failure does.
+    fn crashed(&self, crashed: Crashed, threads: Option<&Handle>) {
         let Crashed {
             who,
             crash,
@@ -54,27 +59,23 @@ impl PluginRegistry {
             return;
         };
         tracing::warn!("{}", message(&quarantine));
+        match engine.store.quarantine_plugin(&quarantine) {
+            Ok(_) => engine.publisher.events_written(),
+            Err(error) => {
+                tracing::error!(%error, "a quarantine cannot be written down; it holds until the host stops");
+            }
+        }
+        if engine.plugins.policy(&who.plugin).policy != CrashAction::RollBack {
+            return;
+        }
         let registry = self.clone();
-        let rolls_back = engine.plugins.policy(&who.plugin).policy == CrashAction::RollBack;
-        // The write waits for the disk, and calls are watched where guests run.
-        let after = async move {
-            let store = registry.engine.store.clone();
-            let confined = quarantine.clone();
-            let written = tokio::task::spawn_blocking(move || store.quarantine_plugin(&confined));
-            match written.await {
-                Ok(Ok(_)) => registry.engine.publisher.events_written(),
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "a quarantine cannot be written down; it holds until the host stops");
-                }
-                Err(_) => return,
+        match threads {
+            Some(threads) => {
+                threads.spawn(async move { registry.roll_back_from(&quarantine).await });
             }
-            if rolls_back {
-                registry.roll_back_from(&quarantine).await;
-            }
-        };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(after)),
-            Err(_) => tracing::error!("a plugin crashed outside of the host's runtime"),
+            None => tracing::error!(
+                "cannot roll back outside of a runtime; the version stays in quarantine"
+            ),
         }
     }
 

@@ -204,6 +204,11 @@ impl Engine {
         Ok(compiled)
     }
 
+    /// The threads that runs are driven on, where they have some of their own.
+    pub(crate) fn threads(&self) -> Option<tokio::runtime::Handle> {
+        self.options.threads.clone()
+    }
+
     /// Whether the host is shutting down.
     pub(crate) fn is_leaving(&self) -> bool {
         *self.leaving.borrow()

@@ -88,12 +88,13 @@ impl Store {
     }
 
     /// Writes that a version is not to be called any more. One that is in quarantine
-    /// already stays there, and no event is written.
+    /// already stays there, and no event is written. Survives the end of the process, as the
+    /// crashes do that led to it.
     ///
     /// # Errors
     /// Those of every write.
     pub fn quarantine_plugin(&self, new: &Quarantine) -> Result<Vec<Event>, StoreError> {
-        self.write(Durability::Power, |tx| {
+        self.write(Durability::Process, |tx| {
             let written = change(
                 tx,
                 "INSERT INTO plugin_quarantines (digest, plugin, version, reason, since)

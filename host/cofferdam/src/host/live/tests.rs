@@ -15,7 +15,7 @@ use cofferdam_orchestrator::plugins::{
 use cofferdam_orchestrator::runs::{RunView, StartRun, WorkflowSource};
 use cofferdam_orchestrator::{Actor, Orchestrator};
 use cofferdam_runtime::{embed_manifest, inspect};
-use cofferdam_store::RunState;
+use cofferdam_store::{EventFilter, RunState, journal_of};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use wit_parser::Resolve;
 
 const STEP: &str = "cofferdam:plugin/step@0.1.0";
 const FIXING: &str = "cofferdam:plugin/fixing@0.1.0";
+const DISCOVERY: &str = "cofferdam:plugin/discovery@0.1.0";
 
 /// A component of a world of the contract: these fields in a core module.
 fn component(world: &str, fields: &str, id: &str, version: &str) -> Vec<u8> {
@@ -414,4 +415,59 @@ async fn nothing_serves_in_the_place_of_an_active_version_that_is_damaged() {
     let error = view.steps[0].error.clone().unwrap().message;
     assert!(!error.contains("mender"), "{error}");
     embedded.close().await;
+}
+
+/// A disk source that knows no file, and crashes at `disk.img`.
+fn source(version: &str, crashes: bool) -> Vec<u8> {
+    let crash = if crashes {
+        "(if (i32.eq (local.get 1) (i32.const 8)) (then (unreachable)))"
+    } else {
+        ""
+    };
+    let fields = format!(
+        "(func (export \"{DISCOVERY}#discover\") (param i32 i32) (result i32) {crash} (i32.const 0))"
+    );
+    component("disk-source", &fields, "finder", version)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_follows_from_a_crash_in_a_migration_outlives_its_runtime() {
+    for policy in [CrashAction::Quarantine, CrashAction::RollBack] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        let plugin = config.plugins.entry("finder".to_owned()).or_default();
+        plugin.crash.policy = policy;
+        plugin.crash.crashes = 1;
+        let embedded = host_in(folder.path(), &config).await;
+        let host = Arc::clone(embedded.orchestrator());
+        for (version, crashes) in [("1.0.0", false), ("2.0.0", true)] {
+            install(&host, source(version, crashes)).await;
+            let activation = host.plugins.activate(&actor(), "finder", version).await;
+            let activation = activation.unwrap();
+            assert_eq!(activation.outcome, ActivationOutcome::Active);
+            host.plugins.finished(&activation.id).await.unwrap();
+        }
+        let view = migrated(&host, folder.path()).await;
+        assert_eq!(view.run.state, RunState::NeedsAttention, "{view:#?}");
+        let confined = host.store.quarantines().unwrap();
+        assert_eq!(confined.len(), 1, "{policy:?}");
+        assert_eq!(confined[0].version, "2.0.0");
+        let filter = EventFilter {
+            run: Some(journal_of("finder")),
+            ..EventFilter::default()
+        };
+        let told = host.store.events(0, &filter, 1000).unwrap();
+        assert!(told.iter().any(|event| event.kind == "plugin.quarantined"));
+        let serves = || host.plugins.get("finder").unwrap().active.unwrap();
+        if policy == CrashAction::RollBack {
+            while serves() != "1.0.0" {
+                tokio::task::yield_now().await;
+            }
+        } else {
+            assert_eq!(serves(), "2.0.0");
+        }
+        let released = host.plugins.release(&actor(), "finder", None).await;
+        assert_eq!(released.unwrap()[0].version, "2.0.0");
+        embedded.close().await;
+    }
 }
