@@ -3,7 +3,7 @@
 //! A proposal's scope is compared key by key, and what cannot be shown to be narrower
 //! counts as wider: a person looks at it once too often rather than once too seldom.
 
-use super::capability;
+use super::{HTTP, capability};
 use crate::kinds::Kind;
 use crate::manifest::Manifest;
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,7 @@ pub fn difference(old: &[Want], new: &[Want]) -> Difference {
     for want in new {
         match old.iter().find(|other| other.interface == want.interface) {
             None => difference.added.push(want.clone()),
-            Some(before) if !is_within(&want.grant, &before.grant) => {
+            Some(before) if !is_within(&want.interface, 0, &want.grant, &before.grant) => {
                 difference.widened.push(Widened {
                     interface: want.interface.clone(),
                     why: want.why.clone(),
@@ -139,35 +139,61 @@ fn scope(grant: &Map<String, Value>) -> String {
     serde_json::to_string(grant).unwrap_or_default()
 }
 
-/// Keys that allow something by being there: leaving one out narrows a scope.
-const ALLOWANCES: [&str; 6] = [
-    "arguments",
-    "names",
-    "hosts",
-    "addresses",
-    "environment",
-    "network",
-];
+/// What the absence of a key means at one place of a scope. Elsewhere names are somebody's
+/// own: programs and variables may be called as a key is.
+#[derive(Default)]
+struct Keys {
+    /// Allow something by being there: leaving one out narrows a scope.
+    allowances: &'static [&'static str],
+    /// Restrict by being there: adding one narrows a scope.
+    restrictions: &'static [&'static str],
+}
 
-/// Keys that restrict by being there: adding one narrows a scope.
-const RESTRICTIONS: [&str; 2] = ["methods", "paths"];
+impl Keys {
+    /// Those of the tables that lie `depth` tables deep in the scope of an interface.
+    fn at(interface: &str, depth: usize) -> Self {
+        match (interface, depth) {
+            (HTTP, 0) => Self {
+                allowances: &["hosts", "addresses"],
+                restrictions: &["methods", "paths"],
+            },
+            ("cofferdam:runtime/secrets", 0) => Self {
+                allowances: &["names"],
+                ..Self::default()
+            },
+            ("cofferdam:tool/tool", 1) => Self {
+                allowances: &["arguments", "environment", "network"],
+                ..Self::default()
+            },
+            _ => Self::default(),
+        }
+    }
+}
 
-fn is_within(new: &Map<String, Value>, old: &Map<String, Value>) -> bool {
-    let narrower = |(key, value): (&String, &Value)| {
-        old.get(key)
-            .map_or(RESTRICTIONS.contains(&key.as_str()), |before| {
-                is_value_within(value, before)
-            })
+/// Whether all that `new` allows is shown to be allowed by `old`: scopes of an interface, or
+/// tables that lie `depth` tables deep in them.
+fn is_within(
+    interface: &str,
+    depth: usize,
+    new: &Map<String, Value>,
+    old: &Map<String, Value>,
+) -> bool {
+    let keys = Keys::at(interface, depth);
+    let narrower = |(key, value): (&String, &Value)| match old.get(key) {
+        Some(before) => is_value_within(interface, depth, value, before),
+        None => keys.restrictions.contains(&key.as_str()),
     };
     let kept_or_narrower = |(key, before): (&String, &Value)| {
-        new.contains_key(key) || before.is_object() || ALLOWANCES.contains(&key.as_str())
+        new.contains_key(key) || before.is_object() || keys.allowances.contains(&key.as_str())
     };
     new.iter().all(narrower) && old.iter().all(kept_or_narrower)
 }
 
-fn is_value_within(new: &Value, old: &Value) -> bool {
+fn is_value_within(interface: &str, depth: usize, new: &Value, old: &Value) -> bool {
     match (new, old) {
-        (Value::Object(new), Value::Object(old)) => is_within(new, old),
+        (Value::Object(new), Value::Object(old)) => {
+            is_within(interface, depth.saturating_add(1), new, old)
+        }
         (Value::Array(new), Value::Array(old)) => new.iter().all(|item| old.contains(item)),
         (Value::Bool(new), Value::Bool(old)) => *old || !*new,
         (new, old) => new == old,
@@ -222,8 +248,9 @@ mod tests {
 
     #[test]
     fn scopes_widen_unless_they_are_shown_to_be_within() {
-        let tool = |grant: Value| json!({ "qemu": grant });
-        let cases = [
+        const TOOL: &str = "cofferdam:tool/tool";
+        const SECRETS: &str = "cofferdam:runtime/secrets";
+        let http = [
             (json!({"hosts": ["a", "b"]}), json!({"hosts": ["a"]}), false),
             (json!({"hosts": ["a"]}), json!({"hosts": ["a", "b"]}), true),
             (json!({"hosts": ["a"]}), json!({"hosts": "a"}), true),
@@ -247,6 +274,20 @@ mod tests {
                 json!({"hosts": ["a"]}),
                 false,
             ),
+        ];
+        let secrets = [
+            (json!({"names": ["a"]}), json!({}), false),
+            (json!({"names": ["a"]}), json!({"names": ["a", "b"]}), true),
+            (
+                json!({"names": ["a"]}),
+                json!({"names": ["a"], "paths": ["b"]}),
+                true,
+            ),
+        ];
+        let tool = |grant: Value| json!({ "qemu": grant });
+        let variables =
+            |environment: Value| json!({ "qemu": { "program": "q", "environment": environment } });
+        let tools = [
             (
                 tool(json!({"program": "q", "arguments": ["-m"]})),
                 tool(json!({"program": "q"})),
@@ -273,11 +314,32 @@ mod tests {
                 true,
             ),
             (tool(json!({"program": "q"})), json!({}), false),
+            // Programs and variables whose names are keys elsewhere.
+            (
+                json!({}),
+                json!({"methods": {"program": "sh", "arguments": [".*"]}}),
+                true,
+            ),
+            (
+                tool(json!({"program": "q"})),
+                json!({"qemu": {"program": "q"}, "paths": {"program": "sh"}}),
+                true,
+            ),
+            (
+                tool(json!({"program": "q"})),
+                tool(json!({"program": "q", "paths": ["/"]})),
+                true,
+            ),
+            (variables(json!({})), variables(json!({"paths": "/"})), true),
+            (variables(json!({"names": "a"})), variables(json!({})), true),
         ];
-        for (old, new, is_wider) in cases {
-            let found = difference(&[want("x:y/z", &old)], &[want("x:y/z", &new)]);
-            assert_eq!(!found.widened.is_empty(), is_wider, "{old} {new}");
-            assert_eq!(found.wants_no_more(), !is_wider, "{old} {new}");
+        let cases = [(HTTP, &http[..]), (SECRETS, &secrets), (TOOL, &tools)];
+        for (interface, scopes) in cases {
+            for (old, new, is_wider) in scopes {
+                let found = difference(&[want(interface, old)], &[want(interface, new)]);
+                assert_eq!(!found.widened.is_empty(), *is_wider, "{old} {new}");
+                assert_eq!(found.wants_no_more(), !is_wider, "{old} {new}");
+            }
         }
     }
 
