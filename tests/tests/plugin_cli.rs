@@ -6,7 +6,9 @@
     reason = "a test ends at the first thing that is wrong"
 )]
 
-use cofferdam_tests::{cofferdam, components, link_plugins, plugins, run, sha256};
+use cofferdam_contract::manifest::{Manifest, WantedCapability};
+use cofferdam_runtime::embed_manifest;
+use cofferdam_tests::{Ran, cofferdam, components, link_plugins, plugins, run, sha256};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -266,4 +268,71 @@ fn inspect_says_what_a_file_is_and_wants_and_runs_nothing() {
         seen += 1;
     }
     assert_eq!(seen, IN_ORDER.len());
+}
+
+/// What would move a terminal's cursor or colour its text, and a line that looks like one of
+/// the program's own.
+const TRICK: &str = "x\u{1b}[2J\u{9b}31m\u{202e}\nlimits:\tnone";
+
+/// Neither standard output nor standard error has anything of [`TRICK`] as it is.
+fn no_trick(ran: &Ran) {
+    for text in [&ran.stdout, &ran.stderr] {
+        let raw = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!text.contains(raw), "{text:?}");
+        let forged = |line: &str| line.trim_start().starts_with("limits:") && line != "limits:";
+        assert!(!text.lines().any(forged), "{text}");
+    }
+}
+
+#[test]
+fn what_a_file_says_of_itself_cannot_pretend_to_be_the_programs_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let component = fs::read(plugins().join("fstab.wasm")).unwrap();
+    let file = folder.path().join("p.wasm");
+    let show = |manifest: &Manifest, command: &str| {
+        fs::write(&file, embed_manifest(&component, manifest).unwrap()).unwrap();
+        let ran = run(&mut cofferdam(
+            folder.path(),
+            &["plugin", command, "p.wasm"],
+        ));
+        no_trick(&ran);
+        ran
+    };
+    let good = Manifest::parse("id = \"p\"\nversion = \"1.0.0\"\nsummary = \"s\"").unwrap();
+
+    let mut settings = good.clone();
+    settings.settings = serde_json::json!({
+        "type": "object",
+        "properties": { TRICK: { "type": "string", "default": TRICK, "description": TRICK } },
+    });
+    let shown = show(&settings, "inspect").code(0).stdout;
+    let line = shown.lines().find(|line| line.contains("setting:"));
+    let escaped = "setting: p.x\\u{1b}[2J\\u{9b}31m\\u{202e}\\nlimits:\\tnone";
+    assert!(line.unwrap().starts_with(escaped), "{shown}");
+
+    let refused: [(&str, fn(&mut Manifest)); 6] = [
+        ("`version`", |it| it.version = format!("1.0.0-{TRICK}")),
+        ("`version`", |it| it.version = "1.0.0-a/b?c#d".to_owned()),
+        ("`summary`", |it| it.summary = TRICK.to_owned()),
+        ("`order.after`", |it| {
+            it.order.after = vec![TRICK.to_owned()]
+        }),
+        ("`order.before`", |it| {
+            it.order.before = vec![TRICK.to_owned()]
+        }),
+        ("`capabilities`", |it| {
+            it.capabilities = vec![WantedCapability {
+                name: "cofferdam:tool/tool".to_owned(),
+                why: TRICK.to_owned(),
+                grant: serde_json::Map::new(),
+            }];
+        }),
+    ];
+    for (words, spoil) in refused {
+        let mut manifest = good.clone();
+        spoil(&mut manifest);
+        for command in ["inspect", "install"] {
+            show(&manifest, command).code(1).says(&[words]);
+        }
+    }
 }

@@ -21,9 +21,9 @@ pub const SECTION: &str = "cofferdam:manifest";
 pub struct Manifest {
     /// Lower-case letters, digits and dashes, at most 64; unique among all plugins.
     pub id: String,
-    /// A semantic version.
+    /// A semantic version (SemVer 2.0.0).
     pub version: String,
-    /// One sentence on what it does.
+    /// One sentence on what it does, in one line.
     pub summary: String,
     /// Its place among the plugins of its kind.
     #[serde(default, skip_serializing_if = "Order::is_empty")]
@@ -101,6 +101,15 @@ fn reference(schema: &Value) -> Option<&'static str> {
     }
 }
 
+/// Whether a plugin can be called so.
+fn is_id(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
 fn no_settings() -> Value {
     serde_json::json!({ "type": "object", "additionalProperties": false })
 }
@@ -159,14 +168,7 @@ impl Manifest {
 
     fn check(&self) -> Result<(), ManifestError> {
         let refuse = |key, reason: String| Err(ManifestError::Value { key, reason });
-        let id_is_fine = !self.id.is_empty()
-            && self.id.len() <= 64
-            && self.id.starts_with(|c: char| c.is_ascii_lowercase())
-            && self
-                .id
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        if !id_is_fine {
+        if !is_id(&self.id) {
             return refuse(
                 "id",
                 format!(
@@ -175,17 +177,13 @@ impl Manifest {
                 ),
             );
         }
-        let numbers: Vec<&str> = self
-            .version
-            .split(['-', '+'])
-            .next()
-            .unwrap_or_default()
-            .split('.')
-            .collect();
-        if numbers.len() != 3 || numbers.iter().any(|n| n.parse::<u32>().is_err()) {
+        if let Err(error) = semver::Version::parse(&self.version) {
             return refuse(
                 "version",
-                format!("{:?} is not a semantic version like 1.2.3", self.version),
+                format!(
+                    "{:?} is not a semantic version like 1.2.3: {error}",
+                    self.version
+                ),
             );
         }
         if self.summary.trim().is_empty() {
@@ -193,6 +191,21 @@ impl Manifest {
                 "summary",
                 "it is empty; say in one sentence what the plugin does".to_owned(),
             );
+        }
+        if self.summary.contains(char::is_control) {
+            return refuse(
+                "summary",
+                "it has a line break or a control character; say it in one line".to_owned(),
+            );
+        }
+        let order = [
+            ("order.after", &self.order.after),
+            ("order.before", &self.order.before),
+        ];
+        for (key, ids) in order {
+            if let Some(other) = ids.iter().find(|id| !is_id(id)) {
+                return refuse(key, format!("{other:?} is no plugin's id"));
+            }
         }
         if let Err(error) = self.limits.check() {
             return Err(ManifestError::Limit { error });
@@ -320,7 +333,18 @@ mod tests {
         let cases = [
             ("id = \"Fstab\"", "lower-case letter"),
             ("version = \"1\"", "semantic version"),
+            ("version = \"01.0.0\"", "leading zero"),
+            ("version = \"1.0.0-a/b?c#d\"", "semantic version"),
+            ("version = \"1.0.0-\"", "semantic version"),
+            ("version = \"1.0.0-a..b\"", "semantic version"),
+            ("version = \"1.0.0+a+b\"", "semantic version"),
+            ("version = \"1.0.0-a\\u001b[2J\"", "semantic version"),
+            ("version = \"1.0.0\\n\"", "semantic version"),
             ("summary = \"\"", "it is empty"),
+            ("summary = \"a\\nb\"", "say it in one line"),
+            ("summary = \"a\\u009b2J\"", "say it in one line"),
+            ("[order]\nafter = [\"Grub\"]", "`order.after`"),
+            ("[order]\nbefore = [\"a\", \"b\\nc\"]", "`order.before`"),
             ("sumary = \"x\"", "unknown field `sumary`"),
             ("[limits]\nmemory-mib = 0", "between 1 and"),
             ("[limits]\nmemory = 1", "unknown field `memory`"),

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::cli::{Global, Output, Plugin};
 use crate::config::Config;
-use crate::render::{bytes, json, safe, sayln};
+use crate::render::{bytes, json, safe_line, sayln};
 use anyhow::{Context, Result};
 use cofferdam_runtime::{Inspection, PluginFile};
 use serde::Serialize;
@@ -61,8 +61,13 @@ fn inspect(file: &Path, global: &Global) -> Result<ExitCode> {
 
 fn describe(inspection: &Inspection, limits: &[plugin_limits::LimitInForce]) {
     let manifest = &inspection.manifest;
-    sayln!("{} {} ({})", manifest.id, manifest.version, inspection.kind);
-    sayln!("  {}", safe(&manifest.summary));
+    sayln!(
+        "{} {} ({})",
+        manifest.id,
+        safe_line(&manifest.version),
+        inspection.kind
+    );
+    sayln!("  {}", safe_line(&manifest.summary));
     sayln!(
         "world:   cofferdam:plugin/{}@0.1.0",
         inspection.kind.world()
@@ -80,7 +85,7 @@ fn describe(inspection: &Inspection, limits: &[plugin_limits::LimitInForce]) {
         } else {
             "needs a grant"
         };
-        sayln!("  {import}  ({note})");
+        sayln!("  {}  ({note})", safe_line(import));
     }
     if !inspection.wasi.is_empty() {
         let time = if inspection.kind.is_pure() {
@@ -94,19 +99,23 @@ fn describe(inspection: &Inspection, limits: &[plugin_limits::LimitInForce]) {
         );
     }
     for want in inspection.wants() {
-        sayln!("grant:   {}: {}", want.interface, safe(&want.why));
+        sayln!(
+            "grant:   {}: {}",
+            safe_line(&want.interface),
+            safe_line(&want.why)
+        );
         for line in inspection.lines(&want).lines() {
-            sayln!("  {}", safe(line));
+            sayln!("  {}", safe_line(line));
         }
     }
     plugin_limits::show(limits);
-    let after = manifest.order.after.join(", ");
-    let before = manifest.order.before.join(", ");
-    if !after.is_empty() {
-        sayln!("after:   {after}");
-    }
-    if !before.is_empty() {
-        sayln!("before:  {before}");
+    for (word, ids) in [
+        ("after: ", &manifest.order.after),
+        ("before:", &manifest.order.before),
+    ] {
+        if !ids.is_empty() {
+            sayln!("{word}  {}", safe_line(&ids.join(", ")));
+        }
     }
     let settings = manifest
         .settings
@@ -115,10 +124,11 @@ fn describe(inspection: &Inspection, limits: &[plugin_limits::LimitInForce]) {
     for (name, schema) in settings.into_iter().flatten() {
         let text = |key: &str| schema.get(key).map(ToString::to_string).unwrap_or_default();
         sayln!(
-            "setting: {}.{name} (default {}): {}",
+            "setting: {}.{} (default {}): {}",
             manifest.id,
-            text("default"),
-            safe(text("description").trim_matches('"'))
+            safe_line(name),
+            safe_line(&text("default")),
+            safe_line(text("description").trim_matches('"'))
         );
     }
 }

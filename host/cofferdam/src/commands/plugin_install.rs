@@ -9,7 +9,7 @@ use crate::cli::{Decide, Global, InstallPlugin, Output};
 use crate::client::plugins::Handing;
 use crate::client::session::{Engine, Session};
 use crate::exit::{NotGranted, NotInstalled};
-use crate::render::{bytes, json, safe, sayln};
+use crate::render::{bytes, json, safe_line, sayln};
 use anyhow::{Context, Result};
 use axum::body::Bytes;
 use cofferdam_api::routes::plugins::{DifferenceView, InstallAnswer, ProposalView};
@@ -39,9 +39,9 @@ pub async fn install(command: &InstallPlugin, global: &Global) -> Result<ExitCod
         if session.output == Output::Text {
             sayln!(
                 "installed {} {} (sha256:{})",
-                answer.version.id,
-                answer.version.version,
-                answer.version.digest
+                safe_line(&answer.version.id),
+                safe_line(&answer.version.version),
+                safe_line(&answer.version.digest)
             );
         }
         match answer.activation.clone() {
@@ -52,8 +52,8 @@ pub async fn install(command: &InstallPlugin, global: &Global) -> Result<ExitCod
                 } else if answer.version.active_since.is_none() {
                     sayln!(
                         "it does not serve yet: cofferdam plugin activate {} {}",
-                        answer.version.id,
-                        answer.version.version
+                        safe_line(&answer.version.id),
+                        safe_line(&answer.version.version)
                     );
                 }
                 Ok(ExitCode::SUCCESS)
@@ -99,15 +99,18 @@ async fn serve(
             None => json(&activation)?,
         }
     } else if followed.failed.is_none() {
-        let before = activation
-            .from
-            .as_ref()
-            .map_or_else(String::new, |from| format!(", {} before it", from.version));
+        let before = activation.from.as_ref().map_or_else(String::new, |from| {
+            format!(", {} before it", safe_line(&from.version))
+        });
         let now = activation
             .to
             .as_ref()
             .map_or("no version", |to| &to.version);
-        sayln!("{} {now} serves{before}", activation.plugin);
+        sayln!(
+            "{} {} serves{before}",
+            safe_line(&activation.plugin),
+            safe_line(now)
+        );
     }
     match followed.failed {
         Some(failed) => Err(failed.into()),
@@ -132,19 +135,22 @@ fn read(file: &Path) -> Result<(Bytes, String)> {
 fn describe(proposal: &ProposalView) {
     sayln!(
         "{} {} ({}), {}",
-        proposal.id,
-        safe(&proposal.version),
-        proposal.kind,
+        safe_line(&proposal.id),
+        safe_line(&proposal.version),
+        safe_line(&proposal.kind),
         bytes(proposal.size)
     );
-    sayln!("  {}", safe(&proposal.summary));
+    sayln!("  {}", safe_line(&proposal.summary));
     if proposal.wants.is_empty() {
-        sayln!("it wants nothing beyond what a {} has", proposal.kind);
+        sayln!(
+            "it wants nothing beyond what a {} has",
+            safe_line(&proposal.kind)
+        );
     } else {
         sayln!("it wants:");
     }
     for want in &proposal.wants {
-        sayln!("  {}: {}", safe(&want.interface), reason(&want.why));
+        sayln!("  {}: {}", safe_line(&want.interface), reason(&want.why));
         scope("    ", &want.grant);
     }
     if let Some(active) = &proposal.active {
@@ -152,10 +158,10 @@ fn describe(proposal: &ProposalView) {
         if lines.is_empty() {
             sayln!(
                 "compared with {}, which serves: no other wishes",
-                safe(active)
+                safe_line(active)
             );
         } else {
-            sayln!("compared with {}, which serves:", safe(active));
+            sayln!("compared with {}, which serves:", safe_line(active));
         }
         for line in lines {
             sayln!("  {line}");
@@ -170,7 +176,7 @@ fn reason(why: &str) -> String {
     if why.trim().is_empty() {
         "(it does not say why)".to_owned()
     } else {
-        safe(why)
+        safe_line(why)
     }
 }
 
@@ -178,7 +184,7 @@ fn reason(why: &str) -> String {
 fn scope(indent: &str, grant: &Map<String, Value>) {
     let text = toml::to_string(grant).unwrap_or_else(|_| Value::from(grant.clone()).to_string());
     for line in text.lines().filter(|line| !line.is_empty()) {
-        sayln!("{indent}{}", safe(line));
+        sayln!("{indent}{}", safe_line(line));
     }
 }
 
@@ -187,12 +193,12 @@ fn difference(difference: &DifferenceView) -> Vec<String> {
     let added = difference
         .added
         .iter()
-        .map(|want| format!("+ {}", safe(&want.interface)));
+        .map(|want| format!("+ {}", safe_line(&want.interface)));
     let widened = difference.widened.iter().map(|widened| {
-        let text = |grant: &Map<String, Value>| safe(&Value::from(grant.clone()).to_string());
+        let text = |grant: &Map<String, Value>| safe_line(&Value::from(grant.clone()).to_string());
         format!(
             "~ {}: {} instead of {}",
-            safe(&widened.interface),
+            safe_line(&widened.interface),
             text(&widened.after),
             text(&widened.before)
         )
@@ -200,7 +206,7 @@ fn difference(difference: &DifferenceView) -> Vec<String> {
     let dropped = difference
         .dropped
         .iter()
-        .map(|want| format!("- {}", safe(&want.interface)));
+        .map(|want| format!("- {}", safe_line(&want.interface)));
     added.chain(widened).chain(dropped).collect()
 }
 
@@ -243,7 +249,7 @@ fn refusal(proposal: &ProposalView, file: &Path, activate: bool) -> String {
         .iter()
         .map(|want| &want.interface)
         .chain(missing.widened.iter().map(|widened| &widened.interface))
-        .map(|interface| safe(interface))
+        .map(|interface| safe_line(interface))
         .collect();
     let than = proposal
         .active

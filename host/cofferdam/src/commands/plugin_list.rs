@@ -5,7 +5,7 @@ use crate::client::session::{Engine, Session};
 use crate::client::{Ask, path};
 use crate::render::table::Table;
 use crate::render::time::when;
-use crate::render::{json, safe, sayln};
+use crate::render::{json, safe, safe_line, sayln};
 use anyhow::Result;
 use cofferdam_api::routes::plugins::{
     CrashView, InstalledView, PluginList, PluginView, Source, VersionView,
@@ -76,17 +76,23 @@ fn show(list: &PluginList, versions: bool) {
         if number == 0 {
             sayln!("\ncannot be used:");
         }
-        sayln!(
-            "  {id}: {}",
-            safe(problem).trim_end().replace('\n', "\n    ")
-        );
+        sayln!("  {}: {}", safe_line(id), indented(problem));
     }
     if !list.refused.is_empty() {
         sayln!("\nrefused:");
     }
     for refused in &list.refused {
-        sayln!("  {}: {}", safe(&refused.file), safe(&refused.reason));
+        sayln!(
+            "  {}: {}",
+            safe_line(&refused.file),
+            indented(&refused.reason)
+        );
     }
+}
+
+/// A reason of several lines, none of which can be taken for another entry.
+fn indented(reason: &str) -> String {
+    safe(reason).trim_end().replace('\n', "\n    ")
 }
 
 /// As much of a digest as people compare.

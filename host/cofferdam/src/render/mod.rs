@@ -54,6 +54,12 @@ pub fn safe(text: &str) -> String {
         .collect()
 }
 
+/// [`safe`] text for one line: line breaks and tabs are shown as escapes too, so that it
+/// cannot begin a line of its own.
+pub fn safe_line(text: &str) -> String {
+    safe(text).replace('\n', "\\n").replace('\t', "\\t")
+}
+
 /// Whether it is a format character (general category Cf) that hides text or changes its
 /// direction: Unicode 15.0, chapter 23.2 (layout controls) and 23.9 (tags).
 const fn is_format(c: char) -> bool {
@@ -76,6 +82,8 @@ mod tests {
 
     #[test]
     fn a_guest_cannot_talk_to_the_terminal() {
-        assert_eq!(super::safe("a\tb\n\u{1b}[2Jc"), "a\tb\n\\u{1b}[2Jc");
+        let text = "a\tb\n\u{1b}[2Jc";
+        assert_eq!(super::safe(text), "a\tb\n\\u{1b}[2Jc");
+        assert_eq!(super::safe_line(text), "a\\tb\\n\\u{1b}[2Jc");
     }
 }
