@@ -336,3 +336,14 @@ fn what_a_file_says_of_itself_cannot_pretend_to_be_the_programs_words() {
         }
     }
 }
+
+#[test]
+fn inspect_is_of_this_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = plugins().join("fstab.wasm");
+    let arguments = ["plugin", "inspect", file.to_str().unwrap()];
+    let server = ["--server", "http://127.0.0.1:1"];
+    run(cofferdam(folder.path(), &arguments).args(server))
+        .code(1)
+        .says(&["plugin inspect", "without --server", "configuration of this machine"]);
+}

@@ -80,7 +80,7 @@ fn lifetime(text: &str) -> Result<u64> {
 fn local_only(global: &Global, command: &str) -> Result<()> {
     anyhow::ensure!(
         global.server.is_none(),
-        "`{command}` works on the state folder itself; run it on the host, without --server"
+        "`{command}` works on the files and the configuration of this machine; run it on the host, without --server and COFFERDAM_SERVER"
     );
     Ok(())
 }

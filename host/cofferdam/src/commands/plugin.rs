@@ -46,6 +46,8 @@ struct Inspected<'a> {
 }
 
 fn inspect(file: &Path, global: &Global) -> Result<ExitCode> {
+    // The limits in force are those of the configuration, which a server has its own of.
+    super::local_only(global, "plugin inspect")?;
     let config = Config::read(global.config.as_deref())?;
     let plugin = PluginFile::read(file)
         .with_context(|| format!("{} is no plugin for this host", file.display()))?;
