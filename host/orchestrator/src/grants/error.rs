@@ -79,3 +79,36 @@ pub(crate) fn one_line(error: &regex::Error) -> String {
     let last = text.lines().last().unwrap_or_default();
     last.trim_start_matches("error:").trim().to_owned()
 }
+
+/// A text as TOML writes it, in one line; YAML reads it alike.
+pub(crate) fn quoted(text: &str) -> String {
+    if !text.contains(|c: char| c == '\'' || c.is_control()) {
+        return format!("'{text}'");
+    }
+    // JSON's escapes are TOML's, but JSON needs none for DEL.
+    serde_json::Value::from(text)
+        .to_string()
+        .replace('\u{7f}', "\\u007f")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quoted_is_read_as_it_was() {
+        for (text, expected) in [
+            ("-m", "'-m'"),
+            ("a\\.b\"", "'a\\.b\"'"),
+            ("it's", "\"it's\""),
+            ("'\"\\.", "\"'\\\"\\\\.\""),
+            ("a\nb\t", "\"a\\nb\\t\""),
+            ("\u{1b}\u{7f}\u{9b}", "\"\\u001b\\u007f\u{9b}\""),
+        ] {
+            let quoted = quoted(text);
+            assert_eq!(quoted, expected);
+            let read: toml::Table = toml::from_str(&format!("x = [{quoted}]")).unwrap();
+            assert_eq!(read["x"][0].as_str(), Some(text));
+        }
+    }
+}

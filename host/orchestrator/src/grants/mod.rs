@@ -30,7 +30,7 @@ pub mod http;
 mod step;
 
 pub use error::GrantError;
-pub(crate) use error::one_line;
+pub(crate) use error::{one_line, quoted};
 pub use http::{HttpGrant, HttpScheme, HttpScope};
 pub use step::{StepGrants, Trust};
 
@@ -161,8 +161,9 @@ impl Granted {
                 format!("the plugin {} was not granted the secret `{name}`", self.plugin),
             )
             .with_hint(format!(
-                "the operator grants it in cofferdam.toml: [plugins.{}.grants.secrets] with `names = [\"{name}\"]`",
-                self.plugin
+                "the operator grants it in cofferdam.toml: [plugins.{}.grants.secrets] with `names = [{}]`",
+                self.plugin,
+                quoted(name)
             )));
         }
         self.step.as_ref().map_or(Ok(()), |step| step.secret(name))

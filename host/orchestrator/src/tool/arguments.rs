@@ -6,9 +6,9 @@
 //! whose name has only letters, digits, `.`, `_` and `-`. So no path can hold what a program
 //! reads as something else: a comma, a line break, a leading dash, a protocol.
 
-use super::grant::{GrantedTool, is_name};
+use super::grant::{Denier, GrantedTool, is_name};
 use super::supervisor::output;
-use crate::grants::Granted;
+use crate::grants::{Granted, quoted};
 use cofferdam_contract::types::{ArtifactArgument, Error, ErrorCode, ToolArgument, ToolRequest};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use sha2::{Digest, Sha256};
@@ -44,8 +44,13 @@ pub fn check<'a>(
                 &artifact.template
             }
         };
-        if !tool.allows(text) {
-            return Err(no_pattern(granted, &request.program, index, text));
+        if let Some(denier) = tool.denied_by(text) {
+            let what = describe(&request.program, index, text);
+            let wanted = pattern(text);
+            return Err(match denier {
+                Denier::Operator => denied_by_operator(granted, &request.program, &what, &wanted),
+                Denier::Step => denied_by_step(step, &request.program, &what, &wanted),
+            });
         }
     }
     Ok(tool)
@@ -153,26 +158,44 @@ fn check_writable(step: &str, artifact: &ArtifactArgument) -> Result<(), Error> 
     .with_hint("copy it in the working folder, or give it to the program without `writable`"))
 }
 
-fn no_pattern(granted: &Granted, program: &str, index: usize, text: &str) -> Error {
+/// Which argument it is, for people.
+fn describe(program: &str, index: usize, text: &str) -> String {
     // Whole or not at all: of a secret that is cut in two no half would be recognised.
     let shown = match text.len() {
         0..=LONGEST_SHOWN => format!("`{text}`"),
         length => format!("which has {length} bytes"),
     };
-    let pattern = match text.len() {
-        0..=LONGEST_SHOWN => regex::escape(text),
+    format!("argument {index} of the program `{program}`, {shown},")
+}
+
+/// What allows an argument, to be written among others.
+fn pattern(text: &str) -> String {
+    match text.len() {
+        0..=LONGEST_SHOWN => quoted(&regex::escape(text)),
         _ => "a pattern for it".to_owned(),
-    };
+    }
+}
+
+fn denied_by_operator(granted: &Granted, program: &str, what: &str, wanted: &str) -> Error {
+    let plugin = granted.plugin();
+    Error::new(
+        ErrorCode::Denied,
+        format!("{what} matches no pattern that was granted to the plugin {plugin}"),
+    )
+    .with_hint(format!(
+        "where it is wanted, the operator adds {wanted} to `arguments` of [plugins.{plugin}.grants.tool.{program}] in cofferdam.toml"
+    ))
+}
+
+fn denied_by_step(step: &str, program: &str, what: &str, wanted: &str) -> Error {
     Error::new(
         ErrorCode::Denied,
         format!(
-            "argument {index} of the program `{program}`, {shown}, matches no pattern that was granted to the plugin {}",
-            granted.plugin()
+            "{what} matches no pattern of the step {step}, which has `trust: none` and narrows what the operator granted"
         ),
     )
     .with_hint(format!(
-        "where it is wanted, the operator adds '{pattern}' to `arguments` of [plugins.{}.grants.tool.{program}] in cofferdam.toml",
-        granted.plugin()
+        "if the step is to have it, add {wanted} to `arguments` under `grants.tool.{program}` of the step in the workflow"
     ))
 }
 

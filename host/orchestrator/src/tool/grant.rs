@@ -124,12 +124,30 @@ pub struct GrantedTool {
     narrowed: Option<Vec<Whole>>,
 }
 
+/// Whose grant denies an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denier {
+    /// That of the configuration.
+    Operator,
+    /// That of a step which narrows the configuration's.
+    Step,
+}
+
 impl GrantedTool {
     /// Whether some pattern matches the whole argument, and where a step narrowed the grant
     /// one of the step's too.
     pub fn allows(&self, argument: &str) -> bool {
+        self.denied_by(argument).is_none()
+    }
+
+    /// Whose patterns do not match an argument; the operator's, where it is both's.
+    pub(crate) fn denied_by(&self, argument: &str) -> Option<Denier> {
         let among = |patterns: &[Whole]| patterns.iter().any(|pattern| pattern.matches(argument));
-        among(&self.arguments) && self.narrowed.as_deref().is_none_or(among)
+        if !among(&self.arguments) {
+            return Some(Denier::Operator);
+        }
+        let is_narrowed_away = !self.narrowed.as_deref().is_none_or(among);
+        is_narrowed_away.then_some(Denier::Step)
     }
 
     /// The same program as far as a step allows it.

@@ -1,7 +1,7 @@
 //! Requests against grants.
 
 use super::*;
-use crate::grants::PluginGrants;
+use crate::grants::{PluginGrants, StepGrants};
 use proptest::prelude::*;
 use std::ffi::OsStr;
 
@@ -94,6 +94,33 @@ fn a_denial_names_the_scope() {
     let error = check(&granted, "me", &other).unwrap_err();
     assert_eq!(error.code, ErrorCode::Denied);
     assert!(error.hint.unwrap().contains("[plugins.p.grants.tool.rm]"));
+}
+
+#[test]
+fn a_denial_says_whose_it_is_and_what_would_allow_the_argument() {
+    let narrowing: StepGrants = toml::from_str("[tool.sh]\narguments = ['-c']").unwrap();
+    let trusted = granted();
+    let narrowed = trusted.narrowed("me", &narrowing).unwrap();
+    let operator = ("granted to the plugin p", "[plugins.p.grants.tool.sh]");
+    let step = ("the step me", "`grants.tool.sh` of the step");
+    for (granted, argument, (whose, place)) in [
+        (&trusted, "-x", operator),
+        (&narrowed, "-x", operator),
+        (&narrowed, "-m=1", step),
+        (&trusted, "it's \"so\"\n", operator),
+    ] {
+        let denied = check(granted, "me", &request(vec![text(argument)])).unwrap_err();
+        assert_eq!(denied.code, ErrorCode::Denied);
+        assert!(denied.message.contains(whose), "{argument}: {denied:?}");
+        let hint = denied.hint.unwrap();
+        assert!(hint.contains(place), "{argument}: {hint}");
+        let (_, rest) = hint.split_once(" add").unwrap();
+        let (wanted, _) = rest.trim_start_matches('s').split_once(" to `arg").unwrap();
+        let line = format!("program = '/bin/sh'\narguments = [{wanted}]");
+        let grants: PluginGrants = toml::from_str(&format!("[tool.sh]\n{line}")).unwrap();
+        let widened = Granted::check("p", &grants, OsStr::new("/bin")).unwrap();
+        assert!(widened.tool("sh").unwrap().allows(argument), "{hint}");
+    }
 }
 
 #[test]
