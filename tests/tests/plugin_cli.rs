@@ -26,6 +26,14 @@ const IN_ORDER: [(&str, &str); 9] = [
     ("workflow-step", "command"),
 ];
 
+/// The limits of compiling, as `plugin inspect` shows them.
+const COMPILING: [&str; 4] = [
+    "component-mib",
+    "compile-cpu-seconds",
+    "compile-wall-seconds",
+    "compile-memory-mib",
+];
+
 /// The header of a component (Component Model, binary format: version 13, layer 1).
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 /// The header of a core module.
@@ -218,13 +226,20 @@ fn inspect_says_what_a_file_is_and_wants_and_runs_nothing() {
         }
         let asked = &shown["manifest"]["limits"];
         let limits = shown["limits"].as_array().unwrap();
-        assert_eq!(limits.len(), asked.as_object().unwrap().len());
-        for limit in limits {
-            let key = limit["key"].as_str().unwrap();
+        let decided = |limit: &&Value| !asked[text_of(&limit["key"])].is_null();
+        let (calls, compiling): (Vec<&Value>, Vec<_>) = limits.iter().partition(decided);
+        assert_eq!(calls.len(), asked.as_object().unwrap().len());
+        for limit in calls {
+            let key = text_of(&limit["key"]);
             assert_eq!(
                 limit["value"], asked[key],
                 "nobody decided otherwise: {key}"
             );
+        }
+        assert_eq!(compiling.len(), COMPILING.len());
+        for (limit, key) in compiling.iter().zip(COMPILING) {
+            assert_eq!(limit["key"], key);
+            assert_eq!(limit["value"], limit["default"], "{key}");
         }
 
         let text = run(&mut cofferdam(folder.path(), &["plugin", "inspect", path]))
@@ -345,5 +360,39 @@ fn inspect_is_of_this_machine() {
     let server = ["--server", "http://127.0.0.1:1"];
     run(cofferdam(folder.path(), &arguments).args(server))
         .code(1)
-        .says(&["plugin inspect", "without --server", "configuration of this machine"]);
+        .says(&[
+            "plugin inspect",
+            "without --server",
+            "configuration of this machine",
+        ]);
+}
+
+#[test]
+fn inspect_shows_what_the_operator_decided_on_a_plugins_limits() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[limits]\ncompile-cpu-seconds = 20\ncompile-memory-mib = 2048\n\
+                [plugins.fstab.limits]\ncompile-cpu-seconds = 30\ncomponent-mib = 8\ncpu-ms = 7\n";
+    fs::write(folder.path().join("cofferdam.toml"), text).unwrap();
+    let file = plugins().join("fstab.wasm");
+    let arguments = ["plugin", "inspect", file.to_str().unwrap()];
+    let shown = run(cofferdam(folder.path(), &arguments).args(["--output", "json"]))
+        .code(0)
+        .json_of("plugin inspect");
+    for (key, value, from) in [
+        ("cpu-ms", 7, "operator"),
+        ("component-mib", 8, "operator"),
+        ("compile-cpu-seconds", 30, "operator"),
+        ("compile-memory-mib", 2048, "operator"),
+        ("compile-wall-seconds", 300, "default"),
+    ] {
+        let limits = shown["limits"].as_array().unwrap();
+        let limit = limits.iter().find(|limit| limit["key"] == key).unwrap();
+        assert_eq!(limit["value"], value, "{key}");
+        assert_eq!(limit["from"], from, "{key}");
+    }
+    let table = run(&mut cofferdam(folder.path(), &arguments))
+        .code(0)
+        .stdout;
+    let row = "compile-cpu-seconds   30 s (at most 3600, by the operator; default 300)";
+    assert!(table.contains(row), "{table}");
 }

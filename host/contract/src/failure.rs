@@ -125,7 +125,8 @@ impl Limit {
             return raise(row, &format!("[plugins.{plugin}.limits]"));
         }
         if let Some(row) = HostLimits::DEFAULT.row(self) {
-            return raise(row, "[limits]");
+            let table = format!("[plugins.{plugin}.limits] or, for all plugins, [limits]");
+            return raise(row, &table);
         }
         match self {
             Self::Sessions => "it is the same for all guests; this one has too many file systems",

@@ -8,7 +8,8 @@
 //! follow [`Limits`] (all values, what a manifest asks for), [`LimitOverrides`] (some values,
 //! what the operator of `[plugins.ID.limits]` decides; they win in both directions), and
 //! [`LimitValue`] (a row, to check, print and name). [`HostLimits`] and
-//! [`HostLimitOverrides`] are the same for `[limits]`: what is compiled, and at what cost.
+//! [`HostLimitOverrides`] are the same for `[limits]`: what is compiled, and at what cost. No
+//! manifest asks for those, but the operator may decide on them for one plugin too.
 //!
 //! **Limits.** Values are `u32`; units are chosen so that ceilings fit.
 
@@ -72,12 +73,17 @@ impl LimitValue {
     }
 }
 
-/// The table's rows make a struct of all values, one of some values, and what is known of
-/// them: `field key limit: default in least..=most unit`.
-macro_rules! limits {
+/// Some limits, as somebody decided on them.
+pub trait Overrides {
+    /// What is said of one limit, where something is.
+    fn get(&self, limit: Limit) -> Option<u32>;
+}
+
+/// A table's rows make a struct of all values, and what is known of them:
+/// `field key limit: default in least..=most unit`.
+macro_rules! values {
     (
-        $(#[doc = $all_doc:literal])+ $all:ident,
-        $(#[doc = $some_doc:literal])+ $some:ident;
+        $(#[doc = $all_doc:literal])+ $all:ident;
         $(
             $(#[doc = $doc:literal])+
             $field:ident $key:literal $limit:ident:
@@ -89,20 +95,6 @@ macro_rules! limits {
         #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
         pub struct $all {
             $($(#[doc = $doc])+ pub $field: u32,)+
-        }
-
-        $(#[doc = $some_doc])+
-        #[derive(
-            Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema,
-        )]
-        #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-        pub struct $some {
-            $(
-                $(#[doc = $doc])+
-                #[schemars(range(min = $least, max = $most))]
-                #[serde(skip_serializing_if = "Option::is_none")]
-                pub $field: Option<u32>,
-            )+
         }
 
         impl $all {
@@ -138,8 +130,8 @@ macro_rules! limits {
 
             /// The same where the operator says nothing, and what the operator says.
             #[must_use]
-            pub fn overridden(self, by: &$some) -> Self {
-                Self { $($field: by.$field.unwrap_or(self.$field),)+ }
+            pub fn overridden(self, by: &impl Overrides) -> Self {
+                Self { $($field: by.get(Limit::$limit).unwrap_or(self.$field),)+ }
             }
         }
 
@@ -148,71 +140,120 @@ macro_rules! limits {
                 Self::DEFAULT
             }
         }
+    };
+}
 
-        impl $some {
-            /// What is said of one limit, where something is.
-            pub fn get(&self, limit: Limit) -> Option<u32> {
+/// Tables' rows make a struct of some values of all of them.
+macro_rules! overrides {
+    (
+        $(#[doc = $some_doc:literal])+ $some:ident of $($all:ident),+;
+        $(
+            $(#[doc = $doc:literal])+
+            $field:ident $key:literal $limit:ident:
+                $default:literal in $least:literal..=$most:literal $unit:literal;
+        )+
+    ) => {
+        $(#[doc = $some_doc])+
+        #[derive(
+            Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema,
+        )]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+        pub struct $some {
+            $(
+                $(#[doc = $doc])+
+                #[schemars(range(min = $least, max = $most))]
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $field: Option<u32>,
+            )+
+        }
+
+        impl Overrides for $some {
+            fn get(&self, limit: Limit) -> Option<u32> {
                 match limit {
                     $(Limit::$limit => self.$field,)+
                     _ => None,
                 }
             }
+        }
 
+        impl $some {
             /// Refuses the first value that is out of its range.
             pub fn check(&self) -> Result<(), OutOfRange> {
-                $all::DEFAULT.overridden(self).check()
+                $($all::DEFAULT.overridden(self).check()?;)+
+                Ok(())
             }
         }
     };
 }
 
-limits! {
-    /// Limits of one plugin: of each instance, of each call, and of all its calls together.
-    Limits,
-    /// The operator's limits for one plugin, instead of those of its manifest: lower, or
-    /// higher up to the ceiling.
-    LimitOverrides;
-    /// Linear memory of an instance.
-    memory_mib "memory-mib" Memory: 64 in 1..=1024 "MiB";
-    /// Elements of all tables of an instance together.
-    table_elements "table-elements" TableElements: 100_000 in 1..=400_000 "elements";
-    /// Core instances that one component is made of.
-    instances "instances" Instances: 40 in 1..=40 "core instances";
-    /// Thread time of one call, host functions included, waiting excluded.
-    cpu_ms "cpu-ms" Cpu: 5_000 in 1..=600_000 "ms";
-    /// Time from the start of a call to its end.
-    wall_ms "wall-ms" WallClock: 60_000 in 1..=3_600_000 "ms";
-    /// Calls at once; further ones wait in the queue.
-    concurrent_calls "concurrent-calls" ConcurrentCalls: 128 in 1..=1_024 "calls at once";
-    /// Calls that wait for their turn; further ones fail at once.
-    queue_length "queue-length" QueueLength: 1_024 in 0..=65_536 "waiting calls";
-    /// Bytes handed over between plugin and host in one call of a host function.
-    host_call_kib "host-call-kib" HostCallBytes: 16_448 in 1..=65_536 "KiB";
-    /// Bytes that one call may log; further lines are dropped and counted.
-    log_kib "log-kib" LogBytes: 256 in 0..=16_384 "KiB a call";
-    /// Lines that all calls of the plugin may log in a second; further ones are dropped and
-    /// counted.
-    log_lines_per_second "log-lines-per-second" LogRate:
-        1_000 in 0..=100_000 "lines a second";
-    /// Resources of the host that an instance holds open at once.
-    open_handles "open-handles" OpenHandles: 1_000 in 1..=100_000 "handles";
-    /// Bytes that one call may exchange through the network, both ways together.
-    egress_kib "egress-kib" Egress: 65_536 in 0..=1_073_741_824 "KiB a call";
+/// The tables, and who decides on what of them.
+macro_rules! tables {
+    (plugin { $($plugin:tt)+ } compiling { $($compiling:tt)+ }) => {
+        values! {
+            /// Limits of one plugin: of each instance, of each call, and of all its calls
+            /// together.
+            Limits;
+            $($plugin)+
+        }
+        values! {
+            /// Limits of compiling one plugin.
+            HostLimits;
+            $($compiling)+
+        }
+        overrides! {
+            /// The operator's limits for one plugin, instead of those of its manifest and of
+            /// `[limits]`: lower, or higher up to the ceiling.
+            LimitOverrides of Limits, HostLimits;
+            $($plugin)+
+            $($compiling)+
+        }
+        overrides! {
+            /// The operator's limits of compiling, instead of the host's.
+            HostLimitOverrides of HostLimits;
+            $($compiling)+
+        }
+    };
 }
 
-limits! {
-    /// Limits of compiling, the same for all plugins.
-    HostLimits,
-    /// The operator's limits of compiling, instead of the host's.
-    HostLimitOverrides;
-    /// Size of a component.
-    component_mib "component-mib" ComponentSize: 64 in 1..=64 "MiB";
-    /// Thread time of the compiler for one component, all its threads together.
-    compile_cpu_seconds "compile-cpu-seconds" CompileCpu: 300 in 1..=3_600 "s";
-    /// Time from the compiler's start to its end.
-    compile_wall_seconds "compile-wall-seconds" CompileTime: 300 in 1..=3_600 "s";
-    /// Address space of the compiler.
-    compile_memory_mib "compile-memory-mib" CompileMemory: 4_096 in 256..=65_536 "MiB";
+tables! {
+    plugin {
+        /// Linear memory of an instance.
+        memory_mib "memory-mib" Memory: 64 in 1..=1024 "MiB";
+        /// Elements of all tables of an instance together.
+        table_elements "table-elements" TableElements: 100_000 in 1..=400_000 "elements";
+        /// Core instances that one component is made of.
+        instances "instances" Instances: 40 in 1..=40 "core instances";
+        /// Thread time of one call, host functions included, waiting excluded.
+        cpu_ms "cpu-ms" Cpu: 5_000 in 1..=600_000 "ms";
+        /// Time from the start of a call to its end.
+        wall_ms "wall-ms" WallClock: 60_000 in 1..=3_600_000 "ms";
+        /// Calls at once; further ones wait in the queue.
+        concurrent_calls "concurrent-calls" ConcurrentCalls: 128 in 1..=1_024 "calls at once";
+        /// Calls that wait for their turn; further ones fail at once.
+        queue_length "queue-length" QueueLength: 1_024 in 0..=65_536 "waiting calls";
+        /// Bytes handed over between plugin and host in one call of a host function.
+        host_call_kib "host-call-kib" HostCallBytes: 16_448 in 1..=65_536 "KiB";
+        /// Bytes that one call may log; further lines are dropped and counted.
+        log_kib "log-kib" LogBytes: 256 in 0..=16_384 "KiB a call";
+        /// Lines that all calls of the plugin may log in a second; further ones are dropped and
+        /// counted.
+        log_lines_per_second "log-lines-per-second" LogRate:
+            1_000 in 0..=100_000 "lines a second";
+        /// Resources of the host that an instance holds open at once.
+        open_handles "open-handles" OpenHandles: 1_000 in 1..=100_000 "handles";
+        /// Bytes that one call may exchange through the network, both ways together.
+        egress_kib "egress-kib" Egress: 65_536 in 0..=1_073_741_824 "KiB a call";
+    }
+    compiling {
+        /// Size of a component.
+        component_mib "component-mib" ComponentSize: 64 in 1..=64 "MiB";
+        /// Thread time of the compiler for one component, all its threads together.
+        compile_cpu_seconds "compile-cpu-seconds" CompileCpu: 300 in 1..=3_600 "s";
+        /// Time from the compiler's start to its end.
+        compile_wall_seconds "compile-wall-seconds" CompileTime: 300 in 1..=3_600 "s";
+        /// Address space of the compiler.
+        compile_memory_mib "compile-memory-mib" CompileMemory: 4_096 in 256..=65_536 "MiB";
+    }
 }
 
 /// Is told when a plugin reaches a limit, for metrics: when a call or a load is stopped at
@@ -280,10 +321,20 @@ mod tests {
         assert_eq!(force.wall_ms, asked.wall_ms);
         assert_eq!(by.get(Limit::Memory), Some(16));
         assert_eq!(by.get(Limit::WallClock), None);
+        assert_eq!(HostLimits::DEFAULT.overridden(&by), HostLimits::DEFAULT);
         let beyond = LimitOverrides {
             memory_mib: Some(Limits::CEILING.memory_mib + 1),
             ..LimitOverrides::default()
         };
         assert_eq!(beyond.check().unwrap_err().key, "memory-mib");
+        let compiling = LimitOverrides {
+            compile_cpu_seconds: Some(9),
+            compile_memory_mib: Some(HostLimits::CEILING.compile_memory_mib + 1),
+            ..LimitOverrides::default()
+        };
+        assert_eq!(Limits::DEFAULT.overridden(&compiling), Limits::DEFAULT);
+        let force = HostLimits::DEFAULT.overridden(&compiling);
+        assert_eq!(force.compile_cpu_seconds, 9);
+        assert_eq!(compiling.check().unwrap_err().key, "compile-memory-mib");
     }
 }

@@ -16,7 +16,7 @@ use crate::verdict::Verdict;
 use crate::watched::Watched;
 use cofferdam_contract::failure::{CallError, Limit};
 use cofferdam_contract::grants::Granted;
-use cofferdam_contract::limits::Limits;
+use cofferdam_contract::limits::{HostLimits, Limits};
 use cofferdam_contract::services::Context;
 use sha2::{Digest, Sha256};
 use std::any::Any;
@@ -159,8 +159,9 @@ fn link(
             found,
         });
     }
-    check_size(runtime, bytes.len())?;
-    let component = compiled(runtime, &bytes, &found)?;
+    let limits = runtime.host_limits(&file.inspection.manifest.id);
+    check_size(&limits, bytes.len())?;
+    let component = compiled(runtime, &limits, &bytes, &found)?;
     let kind = file.inspection.kind;
     let linker = runtime
         .linker(kind, granted)
@@ -171,8 +172,8 @@ fn link(
 }
 
 /// Inspecting took the host's own bound; the operator's may be lower.
-fn check_size(runtime: &Runtime, bytes: usize) -> Result<(), LoadError> {
-    let row = runtime.host_limits().row(Limit::ComponentSize);
+fn check_size(limits: &HostLimits, bytes: usize) -> Result<(), LoadError> {
+    let row = limits.row(Limit::ComponentSize);
     match row {
         Some(row) if bytes > (row.value as usize) << 20 => Err(LoadError::Limit {
             limit: row.limit,
@@ -182,7 +183,12 @@ fn check_size(runtime: &Runtime, bytes: usize) -> Result<(), LoadError> {
     }
 }
 
-fn compiled(runtime: &Runtime, bytes: &[u8], digest: &str) -> Result<Component, LoadError> {
+fn compiled(
+    runtime: &Runtime,
+    limits: &HostLimits,
+    bytes: &[u8],
+    digest: &str,
+) -> Result<Component, LoadError> {
     let fingerprint = fingerprint(runtime.engine());
     if let Some(component) = kept(runtime, digest, fingerprint) {
         return Ok(component);
@@ -198,7 +204,6 @@ fn compiled(runtime: &Runtime, bytes: &[u8], digest: &str) -> Result<Component, 
             .precompile_component(bytes)
             .map_err(refused)?,
         Compiler::Child(program) => {
-            let limits = runtime.host_limits();
             let request = Request::new(runtime.allocation(), limits);
             compiler::compile(program, request, limits, bytes, fingerprint)?
         }

@@ -140,7 +140,7 @@ pub enum LoadError {
         found: String,
     },
     /// Loading it was stopped at a limit.
-    #[error("loading it was stopped at the {limit} limit of {allowed}; {}", limit.remedy(""))]
+    #[error("loading it was stopped at the {limit} limit of {allowed}; {}", limit.remedy("ID"))]
     Limit {
         /// Which limit.
         limit: Limit,

@@ -35,9 +35,10 @@ pub struct Options {
     pub cache: Cache,
     /// Who compiles what is not in the cache.
     pub compiler: Compiler,
-    /// What compiling may cost.
+    /// What compiling may cost, where `limits` say nothing else of a plugin.
     pub host_limits: HostLimits,
-    /// The operator's limits, by plugin id, instead of what manifests ask for.
+    /// The operator's limits, by plugin id, instead of what manifests ask for and
+    /// `host_limits` say.
     pub limits: BTreeMap<String, LimitOverrides>,
     /// Who is told of limits that are reached.
     pub observer: Arc<dyn LimitObserver>,
@@ -169,8 +170,9 @@ impl Runtime {
         &self.compiling
     }
 
-    pub(crate) fn host_limits(&self) -> &HostLimits {
-        &self.host_limits
+    /// What compiling a plugin may cost.
+    pub(crate) fn host_limits(&self, plugin: &str) -> HostLimits {
+        self.host_limits.overridden(&self.overrides(plugin))
     }
 
     pub(crate) fn cache(&self) -> &Cache {

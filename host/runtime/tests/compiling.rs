@@ -11,7 +11,7 @@
 mod guest;
 
 use cofferdam_contract::failure::{CallError, Limit};
-use cofferdam_contract::limits::HostLimits;
+use cofferdam_contract::limits::{HostLimits, LimitOverrides};
 use cofferdam_runtime::cache::Cache;
 use cofferdam_runtime::compiler::{Compiler, Program};
 use cofferdam_runtime::{LoadError, Options};
@@ -276,8 +276,8 @@ async fn compile_time_and_whatever_the_compiler_started_ends_with_it() {
     }
 }
 
-#[tokio::test]
-async fn component_size() {
+/// A small component that is larger than 1 MiB.
+fn large() -> Vec<u8> {
     let mut component = fixer("", "");
     // A custom section of 1 MiB with the name `x`.
     let content = vec![0; 1 << 20];
@@ -290,15 +290,92 @@ async fn component_size() {
     component.push(u8::try_from(length).unwrap());
     component.extend_from_slice(b"\x01x");
     component.extend_from_slice(&content);
+    component
+}
+
+#[tokio::test]
+async fn component_size() {
     let limits = HostLimits {
         component_mib: 1,
         ..GENEROUS
     };
     let bench = bench(real(), limits);
-    let result = load(&bench, &component).await;
+    let result = load(&bench, &large()).await;
     assert_stopped(result, &bench, Limit::ComponentSize, "1 MiB");
     let other = self::bench(real(), GENEROUS);
-    load(&other, &component).await.unwrap();
+    load(&other, &large()).await.unwrap();
+}
+
+/// What the operator decided for one plugin counts for it instead of what is for all.
+#[tokio::test]
+async fn each_limit_can_be_another_for_one_plugin() {
+    let nothing = LimitOverrides::default();
+    let cases = [
+        (
+            LimitOverrides {
+                component_mib: Some(1),
+                ..nothing
+            },
+            (real(), large()),
+            (Limit::ComponentSize, "1 MiB"),
+        ),
+        (
+            LimitOverrides {
+                compile_cpu_seconds: Some(1),
+                ..nothing
+            },
+            (real(), heavy()),
+            (Limit::CompileCpu, "1 s"),
+        ),
+        (
+            LimitOverrides {
+                compile_memory_mib: Some(256),
+                ..nothing
+            },
+            (real(), heavy()),
+            (Limit::CompileMemory, "256 MiB"),
+        ),
+        (
+            LimitOverrides {
+                compile_wall_seconds: Some(1),
+                ..nothing
+            },
+            (script("exec /bin/sleep 3600"), fixer("", "")),
+            (Limit::CompileTime, "1 s"),
+        ),
+    ];
+    for (decided, (compiler, component), (limit, said)) in cases {
+        let options = Options {
+            compiler,
+            host_limits: GENEROUS,
+            limits: [("guest".to_owned(), decided)].into(),
+            ..Options::uncached()
+        };
+        let bench = Bench::with(&options, &[]);
+        let result = load(&bench, &component).await;
+        assert_stopped(result, &bench, limit, said);
+    }
+    // More for one plugin than for all.
+    let options = Options {
+        compiler: real(),
+        host_limits: HostLimits {
+            component_mib: 1,
+            ..GENEROUS
+        },
+        limits: [(
+            "guest".to_owned(),
+            LimitOverrides {
+                component_mib: Some(2),
+                ..nothing
+            },
+        )]
+        .into(),
+        ..Options::uncached()
+    };
+    let bench = Bench::with(&options, &[]);
+    load(&bench, &large()).await.unwrap();
+    let other = bench.code("other", &alone(&[]), &large());
+    assert!(matches!(other.load().await, Err(LoadError::Limit { .. })));
 }
 
 #[tokio::test]
@@ -322,7 +399,7 @@ async fn a_call_that_needed_it_loaded_names_plugin_limit_and_what_to_do() {
     assert_eq!(
         error.to_string(),
         "plugin guest, call load: stopped at its compile-time limit of 1 s; raise \
-         `compile-wall-seconds` in [limits] of cofferdam.toml (at most 3600) if the plugin is to \
-         be trusted with more"
+         `compile-wall-seconds` in [plugins.guest.limits] or, for all plugins, [limits] of \
+         cofferdam.toml (at most 3600) if the plugin is to be trusted with more"
     );
 }

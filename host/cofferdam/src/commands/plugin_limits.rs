@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::render::sayln;
-use cofferdam_contract::limits::LimitValue;
+use cofferdam_contract::limits::{HostLimits, LimitValue, Overrides};
 use cofferdam_contract::manifest::Manifest;
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ enum Source {
     Default,
     /// The plugin's manifest.
     Manifest,
-    /// `[plugins.ID.limits]` of the configuration.
+    /// `[plugins.ID.limits]` or `[limits]` of the configuration.
     Operator,
 }
 
@@ -36,26 +36,31 @@ impl Source {
     }
 }
 
-/// Every limit of a plugin under this configuration.
+/// Every limit of a plugin under this configuration: of its calls, and of compiling it.
 pub fn in_force(manifest: &Manifest, config: &Config) -> Vec<LimitInForce> {
-    let overrides = config.plugin_limits();
-    let by = overrides.get(&manifest.id).copied().unwrap_or_default();
-    manifest
-        .limits
+    let by = config.plugin_limits().remove(&manifest.id);
+    let by = by.unwrap_or_default();
+    let calls = manifest.limits.overridden(&by).rows();
+    let compiling = HostLimits::DEFAULT
+        .overridden(&config.limits)
         .overridden(&by)
-        .rows()
-        .into_iter()
-        .map(|value| LimitInForce {
-            from: if by.get(value.limit).is_some() {
-                Source::Operator
-            } else if value.value == value.default {
-                Source::Default
-            } else {
-                Source::Manifest
-            },
-            value,
-        })
-        .collect()
+        .rows();
+    let said = |value: &LimitValue| {
+        let said = by.get(value.limit);
+        said.or_else(|| config.limits.get(value.limit)).is_some()
+    };
+    let rows = calls.into_iter().chain(compiling);
+    rows.map(|value| LimitInForce {
+        from: if said(&value) {
+            Source::Operator
+        } else if value.value == value.default {
+            Source::Default
+        } else {
+            Source::Manifest
+        },
+        value,
+    })
+    .collect()
 }
 
 /// Prints them as a table.

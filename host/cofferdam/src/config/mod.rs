@@ -58,7 +58,8 @@ pub struct PluginConfig {
     pub settings: Map<String, Value>,
     /// What it may do beyond what its kind always may; a plugin that wants more is refused.
     pub grants: PluginGrants,
-    /// What it may use, instead of what its manifest asks for.
+    /// What it may use, instead of what its manifest asks for, and what compiling it may cost,
+    /// instead of what `limits` say for all.
     pub limits: LimitOverrides,
     /// What stands around its calls, nearest to the plugin first.
     pub filters: Vec<FilterConfig>,
@@ -254,6 +255,10 @@ mod tests {
                 "[limits] component-mib: 65 is not between 1 and 64",
             ),
             ("[plugins.a.limits]\nmemory-mb = 1", "\"memory-mib\""),
+            (
+                "[plugins.a.limits]\ncompile-wall-seconds = 0",
+                "[plugins.a.limits] compile-wall-seconds: 0 is not between 1 and 3600",
+            ),
         ] {
             let error = Config::parse(text).unwrap_err().to_string();
             assert!(error.contains(words), "{words} in {error}");
