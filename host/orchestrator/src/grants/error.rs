@@ -63,6 +63,14 @@ pub enum GrantError {
         /// Which limit, and what to write.
         reason: String,
     },
+    /// Secrets that cannot be granted so.
+    #[error("[plugins.{plugin}.grants.secrets]: {reason}")]
+    Secrets {
+        /// The plugin's id.
+        plugin: String,
+        /// What is wrong, and what to write.
+        reason: String,
+    },
     /// Requests that cannot be granted so.
     #[error("[plugins.{plugin}.grants.http]: {reason}")]
     Http {

@@ -62,7 +62,33 @@ pub struct PluginGrants {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SecretsGrant {
     /// Names of secrets; `*` stands for any characters.
+    #[schemars(length(min = 1), inner(length(min = 1)))]
     pub names: Vec<String>,
+}
+
+impl SecretsGrant {
+    /// Its names, as patterns.
+    ///
+    /// # Errors
+    /// What is wrong with them and what to write, for people.
+    fn patterns(&self) -> Result<Vec<Whole>, String> {
+        if self.names.is_empty() {
+            return Err(
+                "`names` is empty, which allows no secret; fill it, or leave the grant out"
+                    .to_owned(),
+            );
+        }
+        let pattern = |name: &String| {
+            if name.is_empty() {
+                return Err(
+                    "`names` has an empty one, which no secret has; write a secret's, or `*` for any characters"
+                        .to_owned(),
+                );
+            }
+            Whole::glob(name).map_err(|error| format!("`names` has {name:?}: {}", one_line(&error)))
+        };
+        self.names.iter().map(pattern).collect()
+    }
 }
 
 /// What one plugin was granted, checked.
@@ -86,17 +112,12 @@ impl Granted {
         for (name, grant) in &grants.tool {
             tools.insert(name.clone(), check_tool(plugin, name, grant, path)?);
         }
-        let names = grants.secrets.iter().flat_map(|grant| &grant.names);
-        let secrets = names
-            .map(|name| {
-                Whole::glob(name).map_err(|error| GrantError::Pattern {
-                    plugin: plugin.to_owned(),
-                    place: "secrets".to_owned(),
-                    pattern: name.clone(),
-                    reason: one_line(&error),
-                })
+        let secrets = grants.secrets.as_ref().map(|grant| {
+            grant.patterns().map_err(|reason| GrantError::Secrets {
+                plugin: plugin.to_owned(),
+                reason,
             })
-            .collect::<Result<_, _>>()?;
+        });
         let http = grants.http.as_ref().map(|grant| {
             HttpScope::check(
                 &format!("the plugin {plugin}"),
@@ -111,7 +132,7 @@ impl Granted {
         Ok(Self {
             plugin: plugin.to_owned(),
             tools,
-            secrets,
+            secrets: secrets.transpose()?.unwrap_or_default(),
             http: http.transpose()?,
             step: None,
         })

@@ -85,9 +85,9 @@ impl StepGrants {
     }
 
     fn scope(&self, step: &str) -> Result<StepScope, String> {
-        let names = self.secrets.iter().flat_map(|grant| &grant.names);
-        let secrets = names.map(|name| {
-            Whole::glob(name).map_err(|error| format!("`secrets` has {name:?}: {error}"))
+        let secrets = self.secrets.as_ref().map(|grant| {
+            let patterns = grant.patterns();
+            patterns.map_err(|flaw| format!("`secrets`: {flaw}"))
         });
         let http = self.http.as_ref().map(|grant| {
             HttpScope::check(
@@ -99,7 +99,7 @@ impl StepGrants {
         });
         Ok(StepScope {
             step: step.to_owned(),
-            secrets: secrets.collect::<Result<_, _>>()?,
+            secrets: secrets.transpose()?.unwrap_or_default(),
             http: http.transpose()?,
         })
     }

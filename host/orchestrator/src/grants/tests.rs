@@ -76,6 +76,8 @@ fn what_cannot_be_used_is_refused_with_the_way_out() {
             "at least 1MiB",
         ),
         ("[tool.sh]\nprogram = 'sh'\nopen-files = 3", "at least 16"),
+        ("[secrets]\nnames = []", "`names` is empty"),
+        ("[secrets]\nnames = ['a', '']", "`names` has an empty one"),
     ];
     for (text, part) in cases {
         let error = check(text).unwrap_err().to_string();
@@ -197,6 +199,8 @@ fn a_step_cannot_name_more_than_was_granted() {
         ("[tool.sh]\narguments = ['(']", "`(` is not a pattern"),
         ("[secrets]\nnames = ['*']", "`secrets` has \"*\""),
         ("[secrets]\nnames = ['other']", "was not granted"),
+        ("[secrets]\nnames = []", "`secrets`: `names` is empty"),
+        ("[secrets]\nnames = ['']", "`secrets`: `names` has an empty"),
         ("[http]\nhosts = ['b.test']", "`hosts` has b.test"),
         (
             "[http]\nhosts = ['a.test']\nschemes = ['http']",
