@@ -103,7 +103,7 @@ pub enum LoadError {
     Undeclared(String),
     /// It imports what the operator did not grant.
     #[error(
-        "imports {}, which needs a grant; if it is to have it, look at the limits that the plugin proposes, narrow them, and add to cofferdam.toml:\n{lines}",
+        "imports {}, which needs a grant; if it is to have it, look at the limits that the plugin proposes, narrow them, and add to cofferdam.toml, which a running host reads only when it starts (restart it then):\n{lines}",
         with_reasons(missing)
     )]
     NotGranted {

@@ -21,6 +21,7 @@ fn people_are_shown_what_is_wanted_and_how_to_grant_it() {
         "wants what it was not granted: cofferdam:tool/tool",
         "cofferdam plugin install greeter-0.1.0.wasm --grant",
         "[plugins.greeter.grants.tool.sh]",
+        "restart it",
     ]);
     // The lines that were said, narrowed by nothing, grant it.
     let (_, lines) = ran.stderr.split_once("narrowed:\n").unwrap();

@@ -257,7 +257,7 @@ fn refusal(proposal: &ProposalView, file: &Path, activate: bool) -> String {
         .map_or_else(String::new, |active| format!(" (version {active} serves)"));
     let activate = if activate { " --activate" } else { "" };
     format!(
-        "{} {} wants what it was not granted: {}{than}; nothing was installed. To grant it as the plugin proposes: `cofferdam plugin install {} --grant{activate}`. To grant less, write in cofferdam.toml, narrowed:\n{}",
+        "{} {} wants what it was not granted: {}{than}; nothing was installed. To grant it as the plugin proposes: `cofferdam plugin install {} --grant{activate}`. To grant less, write in cofferdam.toml, which a running host reads only when it starts (restart it then), narrowed:\n{}",
         proposal.id,
         proposal.version,
         names.join(", "),

@@ -88,6 +88,10 @@ pub(crate) fn one_line(error: &regex::Error) -> String {
     last.trim_start_matches("error:").trim().to_owned()
 }
 
+/// What has to be done beside writing a grant.
+pub(crate) const READ_AT_START: &str =
+    "; a running host reads it only when it starts: restart it then";
+
 /// A text as TOML writes it, in one line; YAML reads it alike.
 pub(crate) fn quoted(text: &str) -> String {
     if !text.contains(|c: char| c == '\'' || c.is_control()) {

@@ -30,7 +30,7 @@ pub mod http;
 mod step;
 
 pub use error::GrantError;
-pub(crate) use error::{one_line, quoted};
+pub(crate) use error::{READ_AT_START, one_line, quoted};
 pub use http::{HttpGrant, HttpScheme, HttpScope};
 pub use step::{StepGrants, Trust};
 
@@ -164,7 +164,7 @@ impl Granted {
                 format!("the plugin {} was not granted a program `{name}`", self.plugin),
             )
             .with_hint(format!(
-                "the operator grants it in cofferdam.toml: [plugins.{}.grants.tool.{name}] with `program` and `arguments`",
+                "the operator grants it in cofferdam.toml: [plugins.{}.grants.tool.{name}] with `program` and `arguments`{READ_AT_START}",
                 self.plugin
             )),
         })
@@ -182,7 +182,7 @@ impl Granted {
                 format!("the plugin {} was not granted the secret `{name}`", self.plugin),
             )
             .with_hint(format!(
-                "the operator grants it in cofferdam.toml: [plugins.{}.grants.secrets] with `names = [{}]`",
+                "the operator grants it in cofferdam.toml: [plugins.{}.grants.secrets] with `names = [{}]`{READ_AT_START}",
                 self.plugin,
                 quoted(name)
             )));
@@ -202,7 +202,7 @@ impl Granted {
                 format!("the plugin {} was not granted HTTP requests", self.plugin),
             )
             .with_hint(format!(
-                "the operator grants them in cofferdam.toml: [plugins.{}.grants.http] with `hosts`",
+                "the operator grants them in cofferdam.toml: [plugins.{}.grants.http] with `hosts`{READ_AT_START}",
                 self.plugin
             ))
         })

@@ -106,7 +106,9 @@ fn what_was_not_granted_is_denied_by_name() {
     assert!(other.hint.unwrap().contains("[plugins.q.grants.secrets]"));
     let tool = granted.tool("qemu").unwrap_err();
     assert_eq!(tool.code, ErrorCode::Denied);
-    assert!(tool.hint.unwrap().contains("[plugins.p.grants.tool.qemu]"));
+    let hint = tool.hint.unwrap();
+    assert!(hint.contains("[plugins.p.grants.tool.qemu]"), "{hint}");
+    assert!(hint.contains("restart it"), "{hint}");
 }
 
 #[test]

@@ -8,7 +8,7 @@
 
 use super::grant::{Denier, GrantedTool, is_name};
 use super::supervisor::output;
-use crate::grants::{Granted, quoted};
+use crate::grants::{Granted, READ_AT_START, quoted};
 use cofferdam_contract::types::{ArtifactArgument, Error, ErrorCode, ToolArgument, ToolRequest};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use sha2::{Digest, Sha256};
@@ -183,7 +183,7 @@ fn denied_by_operator(granted: &Granted, program: &str, what: &str, wanted: &str
         format!("{what} matches no pattern that was granted to the plugin {plugin}"),
     )
     .with_hint(format!(
-        "where it is wanted, the operator adds {wanted} to `arguments` of [plugins.{plugin}.grants.tool.{program}] in cofferdam.toml"
+        "where it is wanted, the operator adds {wanted} to `arguments` of [plugins.{plugin}.grants.tool.{program}] in cofferdam.toml{READ_AT_START}"
     ))
 }
 
