@@ -396,3 +396,28 @@ fn inspect_shows_what_the_operator_decided_on_a_plugins_limits() {
     let row = "compile-cpu-seconds   30 s (at most 3600, by the operator; default 300)";
     assert!(table.contains(row), "{table}");
 }
+
+#[test]
+fn tables_for_plugins_that_are_not_there_are_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugins_folder = folder.path().join("plugins");
+    link_plugins(&plugins_folder, &[]);
+    fs::write(plugins_folder.join("junk.wasm"), "no component").unwrap();
+    let text = "[plugins.fstb.limits]\ncpu-ms = 9\n[plugins.junk.limits]\ncpu-ms = 9\n\
+                [plugins.grub.limits]\ncpu-ms = 9\n\
+                [plugins.fstab.grants.secrets]\nnames = ['a']\n";
+    fs::write(folder.path().join("cofferdam.toml"), text).unwrap();
+    let workflow = "name: w\nsteps: [{ id: s, uses: nothing-of-the-kind }]\n";
+    fs::write(folder.path().join("w.yaml"), workflow).unwrap();
+    let arguments = ["run", "w.yaml", "--plugins", "plugins"];
+    let told = run(&mut cofferdam(folder.path(), &arguments)).stderr;
+    for (words, times) in [
+        ("[plugins.fstb] is configured", 1),
+        ("did you mean `fstab`?", 1),
+        ("[plugins.fstab.grants] grants nothing", 1),
+        ("[plugins.junk]", 0),
+        ("[plugins.grub]", 0),
+    ] {
+        assert_eq!(told.matches(words).count(), times, "{words} in {told}");
+    }
+}

@@ -6,7 +6,7 @@
 //! answers a command is gone in a moment: it takes no clients, whose runs it would leave,
 //! and others wait for it.
 
-use super::{catalogue, grants, natives, plugins, state};
+use super::{catalogue, grants, natives, plugins, state, unmatched};
 use crate::cli::Global;
 use crate::client::Ask;
 use crate::client::session::Engine;
@@ -101,6 +101,9 @@ impl Embedded {
             if !is_held(&paths) {
                 match orchestrator(global, config, &paths, &options.api)? {
                     Ok(orchestrator) => {
+                        if options.engine == Engine::Working {
+                            unmatched::tell(config, &known(&orchestrator)?);
+                        }
                         let host = Self::with(orchestrator, options).await?;
                         return Ok(Opening::Host(Box::new(host)));
                     }
@@ -244,6 +247,22 @@ fn orchestrator(
         reach.look_in(host.store.clone());
     }
     Ok(opened)
+}
+
+/// The ids that a configuration may be about: of what is in the folders, also where it cannot be
+/// used, of what is part of the program, and of every installed version.
+fn known(orchestrator: &Orchestrator) -> Result<unmatched::Known> {
+    let catalogue = &orchestrator.catalogue;
+    let refused = catalogue.refused().into_iter().filter_map(|refused| {
+        let name = refused.file.file_stem()?.to_str()?.to_owned();
+        Some((name, None))
+    });
+    let installed = orchestrator.plugins.list()?.into_iter();
+    let listed = catalogue.list().into_iter();
+    Ok(refused
+        .chain(installed.map(|plugin| (plugin.id, Some(plugin.kind))))
+        .chain(listed.map(|plugin| (plugin.id, Some(plugin.kind))))
+        .collect())
 }
 
 /// The lock of a state folder that no host may have meanwhile.

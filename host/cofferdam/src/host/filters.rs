@@ -34,8 +34,6 @@ pub fn tell(filters: &Filters, code: &Codes) {
     for (plugin, names) in filters.plugins() {
         if code.contains_key(plugin) {
             tracing::info!(plugin, filters = names.join(", "), "calls pass filters");
-        } else {
-            tracing::warn!(plugin, "there are filters for a plugin that is not loaded");
         }
     }
 }

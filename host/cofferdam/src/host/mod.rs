@@ -12,6 +12,7 @@ mod natives;
 mod plugins;
 pub mod state;
 pub mod tls;
+mod unmatched;
 
 pub use migrations::serving;
 pub use plugins::{load, plugin_folders, runtime};
