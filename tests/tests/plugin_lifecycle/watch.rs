@@ -5,11 +5,14 @@ use crate::site::{ID, both, json};
 use cofferdam_tests::output::validator;
 use cofferdam_tests::run;
 use cofferdam_tests::site::Site;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
+use std::thread;
+use std::time::Duration;
 
 /// What `plugin watch` tells, line by line.
 struct Watching {
@@ -111,6 +114,60 @@ fn an_authors_folder_is_swapped_at_each_change() {
             "what served before is tidied away: {list:#}"
         );
     }
+}
+
+/// Whether a process is there that is more than its entry in the table.
+fn is_alive(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .trim_start()
+            .starts_with('Z')
+    })
+}
+
+#[test]
+fn a_build_that_hangs_is_told_of_and_ends_with_the_command() {
+    let site = Site::embedded();
+    let folder = site.path("author");
+    fs::create_dir(&folder).unwrap();
+    let script = "sleep 3600 & echo $$ $! > pids.new; mv pids.new ../pids; wait";
+    let manifest = format!(
+        "id = \"greeter\"\nversion = \"1.2.3\"\nsummary = \"greets\"\n\
+         [build]\ncommand = [\"sh\", \"-c\", \"{script}\"]\n"
+    );
+    fs::write(folder.join("plugin.toml"), manifest).unwrap();
+    let pids = site.path("pids");
+    let interrupted = |child: &mut Child| {
+        while !pids.exists() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+            thread::sleep(Duration::from_millis(20));
+        }
+        let id = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        kill_process(id, Signal::INT).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        let tools = fs::read_to_string(&pids).unwrap();
+        for pid in tools.split_whitespace() {
+            // Whoever inherits it may take a moment to bury it.
+            for _ in 0..500 {
+                if !is_alive(pid) {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+            assert!(!is_alive(pid), "process {pid} of the build is still there");
+        }
+        fs::remove_file(&pids).unwrap();
+    };
+
+    let mut watching = Watching::start(&site, &folder);
+    watching.expect("building");
+    interrupted(&mut watching.child);
+
+    let mut build = site.command(&["plugin", "build", "author"]);
+    interrupted(&mut build.spawn().unwrap());
 }
 
 #[test]

@@ -18,7 +18,9 @@ pub async fn run(command: &Plugin, global: &Global) -> Result<ExitCode> {
     match command {
         Plugin::List(command) => plugin_list::run(command, global).await,
         Plugin::Inspect { file } => inspect(file, global),
-        Plugin::Build { folder, out } => plugin_build::run(folder, out.as_deref(), global.output),
+        Plugin::Build { folder, out } => {
+            plugin_build::run(folder, out.as_deref(), global.output).await
+        }
         Plugin::Replay {
             recording,
             component,

@@ -25,11 +25,15 @@ use cofferdam_runtime::{embed_manifest, inspect};
 use cofferdam_store::Activation;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The longest wait between two looks.
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// How often it is told that a build goes on.
+const STILL: Duration = Duration::from_secs(10);
 
 /// Watches until it is told to stop.
 pub async fn run(command: &WatchPlugin, global: &Global) -> Result<ExitCode> {
@@ -116,8 +120,7 @@ impl Watch<'_> {
     /// Builds, and swaps where the build is another one.
     async fn swap(&mut self, folder: &Path) -> Result<()> {
         let began = Instant::now();
-        let path = folder.to_owned();
-        let built = tokio::task::spawn_blocking(move || plugin_build::build(&path)).await??;
+        let built = self.build(folder).await?;
         let digest = built.inspection.digest.clone();
         if self.served.as_ref() == Some(&digest) {
             self.tell(
@@ -154,6 +157,25 @@ impl Watch<'_> {
             );
         }
         Ok(())
+    }
+
+    /// Builds, and tells now and then that it goes on.
+    async fn build(&self, folder: &Path) -> Result<Built> {
+        let began = Instant::now();
+        let mut build = pin!(plugin_build::build(folder));
+        loop {
+            tokio::select! {
+                built = &mut build => return built,
+                () = tokio::time::sleep(STILL) => {
+                    let took = began.elapsed();
+                    self.tell(
+                        "building",
+                        &json!({ "took_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX) }),
+                        &format!("still building ({} s)", took.as_secs()),
+                    );
+                }
+            }
+        }
     }
 
     /// Installs a build under a number of its own, and begins to activate it.
