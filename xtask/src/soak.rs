@@ -27,7 +27,10 @@ pub(crate) fn run(
     let seed = seed::choose(given_seed)?;
     setup::run(workspace)?;
     build_plugins::run_all(workspace, false)?;
-    let mut soak = workspace.cargo(&["test", "--package", "cofferdam-tests", "--test", "soak"]);
+    // Of the whole workspace, as `test` builds it: another choice of packages is another choice
+    // of features, and compiles the compiler again. The program is no part of the tests'.
+    run_command(&mut workspace.cargo(&["build", "--workspace"]))?;
+    let mut soak = workspace.cargo(&["test", "--workspace", "--test", "soak"]);
     soak.args(["--", "--nocapture", "--test-threads=1"]);
     if let Some(filter) = filter {
         soak.arg(filter);

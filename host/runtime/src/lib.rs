@@ -44,6 +44,7 @@ mod runtime;
 mod session;
 mod slots;
 mod state;
+mod thread_clock;
 mod ticker;
 mod turns;
 mod verdict;

@@ -4,15 +4,17 @@
 //! loop of cheap host calls go free, and calls nest: a fixer's read runs a file-system
 //! plugin on the same thread, which must be charged to that plugin and to it alone.
 //!
-//! **Design.** A call is a future; [`Metered`] takes the thread's CPU clock before and
-//! after each poll. Between polls (suspended) nothing is charged, inside one everything
-//! is, host functions too. A nested metered poll leaves what it took in a thread-local
-//! account, which the poll around it subtracts. The epoch callback asks
+//! **Design.** A call is a future; [`Metered`] reads the thread's clock ([`thread_clock`])
+//! before and after each poll. Between polls (suspended) nothing is charged, inside one
+//! everything is, host functions too. A nested metered poll leaves what it took in a
+//! thread-local account, which the poll around it subtracts. The epoch callback asks
 //! [`Meter::is_spent`] while the guest runs; after each poll the same is asked again, for
 //! time spent in host functions.
 //!
-//! **Limits.** The granularity is one tick of the epoch, or one host function.
+//! **Limits.** The granularity is one tick of the epoch, or one host function; a poll in which
+//! the thread was interrupted is charged up to half a millisecond too much.
 
+use crate::thread_clock;
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
@@ -24,16 +26,6 @@ use std::time::Duration;
 thread_local! {
     /// Thread time of metered polls that ended inside the metered poll going on.
     static NESTED: Cell<u64> = const { Cell::new(0) };
-}
-
-/// The calling thread's CPU time in nanoseconds.
-fn thread_time() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or(0);
-    seconds
-        .saturating_mul(1_000_000_000)
-        .saturating_add(nanoseconds)
 }
 
 /// What one call may use, and has used.
@@ -59,7 +51,7 @@ impl Meter {
 
     /// Whether the call has used more than it may. Asked from inside a poll of it.
     pub fn is_spent(&self) -> bool {
-        let this_poll = thread_time()
+        let this_poll = thread_clock::read()
             .saturating_sub(self.poll_began.load(Ordering::Relaxed))
             .saturating_sub(NESTED.get());
         let used = self.used.load(Ordering::Relaxed);
@@ -97,7 +89,7 @@ struct PollAccount<'a> {
 
 impl Drop for PollAccount<'_> {
     fn drop(&mut self) {
-        let took = thread_time().saturating_sub(self.began);
+        let took = thread_clock::read().saturating_sub(self.began);
         let own = took.saturating_sub(NESTED.get());
         self.meter.used.fetch_add(own, Ordering::Relaxed);
         NESTED.set(self.nested_before.saturating_add(took));
@@ -109,7 +101,7 @@ impl<F: Future> Future for Metered<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let began = thread_time();
+        let began = thread_clock::read();
         this.meter.poll_began.store(began, Ordering::Relaxed);
         let account = PollAccount {
             meter: &this.meter,
@@ -131,8 +123,8 @@ mod tests {
     use super::*;
 
     fn burn(milliseconds: u64) {
-        let end = thread_time() + milliseconds * 1_000_000;
-        while thread_time() < end {}
+        let end = thread_clock::exact() + milliseconds * 1_000_000;
+        while thread_clock::exact() < end {}
     }
 
     fn meter(milliseconds: u64) -> Arc<Meter> {
