@@ -163,9 +163,9 @@ pub trait Catalogue: Send + Sync {
     /// The step behind a pinned digest. `pinned.path` is a file whose content has that
     /// digest; it is used where the folders have the plugin no more.
     async fn step(&self, pinned: &PinnedPlugin) -> Result<Arc<dyn WorkflowStep>, CatalogueError>;
-    /// The settings in force of a plugin, JSON, as [`cofferdam_contract::kinds::Call`]
-    /// carries them.
-    fn settings(&self, pinned: &PinnedPlugin) -> Result<String, CatalogueError>;
+    /// The settings in force of a step, JSON, as [`cofferdam_contract::kinds::Call`] carries
+    /// them.
+    fn settings(&self, step: &dyn WorkflowStep) -> Result<String, CatalogueError>;
     /// Every plugin there is: by kind, and in each kind as they run.
     fn list(&self) -> Vec<PluginInfo>;
     /// The files of the plugin folders that are refused, by path.
@@ -283,7 +283,7 @@ impl Catalogue for NativeSteps {
         })
     }
 
-    fn settings(&self, _: &PinnedPlugin) -> Result<String, CatalogueError> {
+    fn settings(&self, _: &dyn WorkflowStep) -> Result<String, CatalogueError> {
         Ok("{}".to_owned())
     }
 

@@ -46,7 +46,7 @@ impl Catalogue for Steps {
         }
     }
 
-    fn settings(&self, _: &PinnedPlugin) -> Result<String, CatalogueError> {
+    fn settings(&self, _: &dyn WorkflowStep) -> Result<String, CatalogueError> {
         Ok("{}".to_owned())
     }
 

@@ -168,7 +168,7 @@ impl Catalogue for Serving {
         loaded.map(|loaded| loaded.step).map_err(unusable)
     }
 
-    fn settings(&self, _: &PinnedPlugin) -> Result<String, CatalogueError> {
+    fn settings(&self, _: &dyn WorkflowStep) -> Result<String, CatalogueError> {
         Ok("{}".to_owned())
     }
 

@@ -158,17 +158,9 @@ impl Catalogue for Plugins {
         loaded.map_err(|refusal| unusable(&pinned.id, refusal.code)(refusal.reason))
     }
 
-    fn settings(&self, pinned: &PinnedPlugin) -> Result<String, CatalogueError> {
-        let step = match self.natives.pinned(pinned) {
-            Some(native) => Some(native?),
-            None => self.loaded(pinned),
-        };
-        let Some(step) = step else {
-            return Err(unusable(&pinned.id, ErrorCode::Other)(
-                "its settings were asked for before it was loaded".to_owned(),
-            ));
-        };
-        in_force(step.manifest(), &self.settings).map_err(unusable(&pinned.id, ErrorCode::Invalid))
+    fn settings(&self, step: &dyn WorkflowStep) -> Result<String, CatalogueError> {
+        let manifest = step.manifest();
+        in_force(manifest, &self.settings).map_err(unusable(&manifest.id, ErrorCode::Invalid))
     }
 
     fn list(&self) -> Vec<PluginInfo> {

@@ -272,7 +272,7 @@ impl Runs {
         };
         let located = engine.components.located(&pinned).map_err(refuse)?;
         let plugin = engine.catalogue.step(&located).await.map_err(refuse)?;
-        let settings = engine.catalogue.settings(&located).map_err(refuse)?;
+        let settings = engine.catalogue.settings(&*plugin).map_err(refuse)?;
         let input = step
             .with
             .resolve(scope)

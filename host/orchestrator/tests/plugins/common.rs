@@ -303,7 +303,7 @@ impl Catalogue for Shelf {
         Ok(self.watch.step(self.load(&bytes)))
     }
 
-    fn settings(&self, _: &PinnedPlugin) -> Result<String, CatalogueError> {
+    fn settings(&self, _: &dyn WorkflowStep) -> Result<String, CatalogueError> {
         Ok("{}".to_owned())
     }
 

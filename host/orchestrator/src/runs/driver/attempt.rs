@@ -316,7 +316,7 @@ impl Caller {
         .map_err(|error| refuse(&error))?;
         let catalogue = &self.engine.catalogue;
         let step = catalogue.step(&located).await.map_err(|e| refuse(&e))?;
-        let settings = catalogue.settings(&located).map_err(|e| refuse(&e))?;
+        let settings = catalogue.settings(&*step).map_err(|e| refuse(&e))?;
         Ok((step, settings))
     }
 
