@@ -47,7 +47,7 @@ impl Ran {
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}\n{}", self.stderr));
         let value = checked("error", value);
         let code = self.code.map(Value::from);
-        assert_eq!(Some(&value["exit_code"]), code.as_ref(), "{value:#}");
+        assert_eq!(value.get("exit_code"), code.as_ref(), "{value:#}");
         value
     }
 }
