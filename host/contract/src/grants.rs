@@ -3,11 +3,12 @@
 //! Only which interface which plugin holds: enough to decide whether a component is
 //! loaded and what is linked to it. How far a grant reaches (which program, which secret,
 //! which host) is the business of the service behind the interface. [`wants`] is what a
-//! component asks for, [`difference`] how a version's wishes differ from another's.
+//! component asks for, [`difference`] how a version's wishes differ from another's, and
+//! [`narrowed`] what is left of a grant for a version that wants less.
 
 mod wants;
 
-pub use wants::{Difference, Want, Widened, difference, wants};
+pub use wants::{Difference, Want, Widened, difference, narrowed, wants};
 
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};

@@ -68,6 +68,11 @@ fn people_are_shown_what_is_wanted_and_how_to_grant_it() {
     let again = ["plugin", "install", "greeter-0.1.0.wasm", "--grant"];
     let ran = site.run(&again).code(0);
     assert!(!ran.stdout.contains("does not serve yet"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("it is granted:\n  [tool.sh]\n"),
+        "{}",
+        ran.stdout
+    );
 
     let ran = site
         .run(&["plugin", "install", "greeter-0.3.0.wasm"])
@@ -91,5 +96,6 @@ fn people_are_shown_what_is_wanted_and_how_to_grant_it() {
     };
     assert!(has(&["workflow-step", ID, "0.1.0"], "installed"), "{list}");
     assert!(has(&[ID, "0.1.0"], "serves"), "{list}");
+    assert!(has(&[ID, "0.1.0"], "sh"), "{list}");
     assert!(has(&[ID, "0.4.0"], "kept"), "{list}");
 }

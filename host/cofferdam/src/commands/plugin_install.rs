@@ -43,6 +43,10 @@ pub async fn install(command: &InstallPlugin, global: &Global) -> Result<ExitCod
                 safe_line(&answer.version.version),
                 safe_line(&answer.version.digest)
             );
+            if !answer.version.grants.is_empty() {
+                sayln!("it is granted:");
+                scope("  ", &answer.version.grants);
+            }
         }
         match answer.activation.clone() {
             Some(activation) => serve(session, activation, Some(answer)).await,

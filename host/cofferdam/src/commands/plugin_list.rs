@@ -10,6 +10,7 @@ use anyhow::Result;
 use cofferdam_api::routes::plugins::{
     CrashView, InstalledView, PluginList, PluginView, Source, VersionView,
 };
+use serde_json::{Map, Value};
 use std::process::ExitCode;
 
 /// Lists the plugins of the host.
@@ -45,7 +46,15 @@ fn show(list: &PluginList, versions: bool) {
     table.print("no plugins; name a folder with --plugins, or `cofferdam plugin install FILE`");
     let idle =
         |plugin: &&InstalledView| versions || plugin.active.is_none() || plugin.problem.is_some();
-    let mut table = Table::new(&["id", "installed", "digest", "state", "since", "by"]);
+    let mut table = Table::new(&[
+        "id",
+        "installed",
+        "digest",
+        "state",
+        "granted",
+        "since",
+        "by",
+    ]);
     for plugin in list.installed.iter().filter(idle) {
         for version in &plugin.versions {
             let record = &version.installed;
@@ -54,6 +63,7 @@ fn show(list: &PluginList, versions: bool) {
                 &record.version,
                 short(&record.digest),
                 &version_state(version, plugin.problem.is_some()),
+                &granted(&record.grants),
                 &when(record.installed),
                 &record.actor,
             ]);
@@ -130,6 +140,27 @@ fn version_state(version: &VersionView, problem: bool) -> String {
         count => state.push_str(&format!(", {count} runs need it")),
     }
     state
+}
+
+/// What an installation was granted, by its names: `tool: echo, sh; secrets: db-*`.
+fn granted(grants: &Map<String, Value>) -> String {
+    let tables = grants.iter().map(|(key, table)| {
+        let listed = ["names", "hosts"].iter().find_map(|key| table.get(key));
+        let names: Vec<String> = match (listed, table) {
+            (Some(Value::Array(items)), _) => items
+                .iter()
+                .map(|item| item.as_str().map_or_else(|| item.to_string(), safe))
+                .collect(),
+            (_, Value::Object(entries)) => entries.keys().map(|name| safe(name)).collect(),
+            _ => Vec::new(),
+        };
+        format!("{}: {}", safe(key), names.join(", "))
+    });
+    let tables: Vec<String> = tables.collect();
+    if tables.is_empty() {
+        return "-".to_owned();
+    }
+    tables.join("; ")
 }
 
 /// What there is to say of a version that does not do well.

@@ -100,6 +100,73 @@ pub fn difference(old: &[Want], new: &[Want]) -> Difference {
     difference
 }
 
+/// What is left of `granted`, which the operator of a version that proposed `before` for an
+/// interface gave it, for a version that proposes `after`, which is within that: without what
+/// `before` has and `after` has not, and with the restrictions that `after` adds. What the
+/// operator wrote beyond the proposal stays. Empty where no name or host is left.
+pub fn narrowed(
+    interface: &str,
+    granted: &Map<String, Value>,
+    before: &Map<String, Value>,
+    after: &Map<String, Value>,
+) -> Map<String, Value> {
+    let left = narrowed_table(interface, 0, granted, before, after);
+    let is_empty = |key: &str| {
+        let list = left.get(key).and_then(Value::as_array);
+        list.is_some_and(Vec::is_empty)
+    };
+    match interface {
+        HTTP if is_empty("hosts") => Map::new(),
+        SECRETS if is_empty("names") => Map::new(),
+        _ => left,
+    }
+}
+
+fn narrowed_table(
+    interface: &str,
+    depth: usize,
+    granted: &Map<String, Value>,
+    before: &Map<String, Value>,
+    after: &Map<String, Value>,
+) -> Map<String, Value> {
+    let mut left = Map::new();
+    for (key, value) in granted {
+        let value = match (before.get(key), after.get(key)) {
+            (Some(_), None) => continue,
+            (Some(before), Some(after)) => narrowed_value(interface, depth, value, before, after),
+            (None, _) => value.clone(),
+        };
+        left.insert(key.clone(), value);
+    }
+    for key in Keys::at(interface, depth).restrictions {
+        if let Some(added) = after.get(*key).filter(|_| !left.contains_key(*key)) {
+            left.insert((*key).to_owned(), added.clone());
+        }
+    }
+    left
+}
+
+fn narrowed_value(
+    interface: &str,
+    depth: usize,
+    granted: &Value,
+    before: &Value,
+    after: &Value,
+) -> Value {
+    match (granted, before, after) {
+        (Value::Object(granted), Value::Object(before), Value::Object(after)) => {
+            let depth = depth.saturating_add(1);
+            Value::Object(narrowed_table(interface, depth, granted, before, after))
+        }
+        (Value::Array(granted), Value::Array(before), Value::Array(after)) => {
+            let kept = |item: &&Value| !before.contains(item) || after.contains(item);
+            Value::Array(granted.iter().filter(kept).cloned().collect())
+        }
+        (Value::Bool(true), Value::Bool(true), Value::Bool(false)) => Value::Bool(false),
+        _ => granted.clone(),
+    }
+}
+
 impl Difference {
     /// Whether the new version wants nothing that the old one did not want.
     pub fn wants_no_more(&self) -> bool {
@@ -139,6 +206,9 @@ fn scope(grant: &Map<String, Value>) -> String {
     serde_json::to_string(grant).unwrap_or_default()
 }
 
+/// The capability to read secrets.
+const SECRETS: &str = "cofferdam:runtime/secrets";
+
 /// What the absence of a key means at one place of a scope. Elsewhere names are somebody's
 /// own: programs and variables may be called as a key is.
 #[derive(Default)]
@@ -157,7 +227,7 @@ impl Keys {
                 allowances: &["hosts", "addresses"],
                 restrictions: &["methods", "paths"],
             },
-            ("cofferdam:runtime/secrets", 0) => Self {
+            (SECRETS, 0) => Self {
                 allowances: &["names"],
                 ..Self::default()
             },
@@ -249,7 +319,6 @@ mod tests {
     #[test]
     fn scopes_widen_unless_they_are_shown_to_be_within() {
         const TOOL: &str = "cofferdam:tool/tool";
-        const SECRETS: &str = "cofferdam:runtime/secrets";
         let http = [
             (json!({"hosts": ["a", "b"]}), json!({"hosts": ["a"]}), false),
             (json!({"hosts": ["a"]}), json!({"hosts": ["a", "b"]}), true),
@@ -363,5 +432,94 @@ mod tests {
         let mut same = new.clone();
         same[0].why = "another".to_owned();
         assert_eq!(difference(&new, &same), Difference::default());
+    }
+
+    #[test]
+    fn what_is_wanted_no_more_is_granted_no_more() {
+        const TOOL: &str = "cofferdam:tool/tool";
+        let sh = json!({ "program": "sh", "arguments": ["-c"] });
+        let echo = json!({ "program": "echo" });
+        // The interface, what was granted, what was and what is proposed, what is left.
+        let cases = [
+            (
+                TOOL,
+                json!({"echo": echo, "sh": sh}),
+                json!({"echo": echo, "sh": sh}),
+                json!({"echo": echo}),
+                json!({"echo": echo}),
+            ),
+            // The operator granted less than was proposed, and less than is.
+            (
+                TOOL,
+                json!({"echo": echo}),
+                json!({"echo": echo, "sh": sh}),
+                json!({"echo": echo, "sh": sh}),
+                json!({"echo": echo}),
+            ),
+            (
+                TOOL,
+                json!({"sh": sh}),
+                json!({"echo": echo, "sh": sh}),
+                json!({"echo": echo}),
+                json!({}),
+            ),
+            (
+                TOOL,
+                json!({"q": {"program": "q", "arguments": ["-m", "-x"], "network": true}}),
+                json!({"q": {"program": "q", "arguments": ["-m", "-x"], "network": true}}),
+                json!({"q": {"program": "q", "arguments": ["-m"], "network": false}}),
+                json!({"q": {"program": "q", "arguments": ["-m"], "network": false}}),
+            ),
+            (
+                TOOL,
+                json!({"q": {"program": "q", "arguments": ["-m"]}}),
+                json!({"q": {"program": "q", "arguments": ["-m"]}}),
+                json!({"q": {"program": "q"}}),
+                json!({"q": {"program": "q"}}),
+            ),
+            // In the operator's own words.
+            (
+                SECRETS,
+                json!({"names": ["db-*", "b"], "more": 1}),
+                json!({"names": ["db-a", "b"]}),
+                json!({"names": ["db-a"]}),
+                json!({"names": ["db-*"], "more": 1}),
+            ),
+            (
+                SECRETS,
+                json!({"names": ["b"]}),
+                json!({"names": ["a", "b"]}),
+                json!({"names": ["a"]}),
+                json!({}),
+            ),
+            (
+                HTTP,
+                json!({"hosts": ["a"]}),
+                json!({"hosts": ["a"]}),
+                json!({"hosts": ["a"], "paths": ["/v1"]}),
+                json!({"hosts": ["a"], "paths": ["/v1"]}),
+            ),
+            (
+                HTTP,
+                json!({"hosts": ["a"], "paths": ["/v1/x"]}),
+                json!({"hosts": ["a"]}),
+                json!({"hosts": ["a"], "paths": ["/v1"]}),
+                json!({"hosts": ["a"], "paths": ["/v1/x"]}),
+            ),
+            // A program of such a name is no restriction, and nobody granted it.
+            (
+                TOOL,
+                json!({"sh": sh}),
+                json!({"sh": sh}),
+                json!({"sh": sh, "paths": echo}),
+                json!({"sh": sh}),
+            ),
+        ];
+        for (interface, granted, before, after, expected) in cases {
+            let [granted, before, after] =
+                [granted, before, after].map(|value| value.as_object().unwrap().clone());
+            let left = Value::Object(narrowed(interface, &granted, &before, &after));
+            assert_eq!(left, expected, "{before:?} to {after:?}");
+        }
     }
 }

@@ -99,10 +99,11 @@ impl Claim<'_> {
             let added = more.added.iter().find(|a| a.interface == want.interface);
             let widened = more.widened.iter().find(|w| w.interface == want.interface);
             let same = added.is_none() && widened.is_none();
+            let proposed = Value::Object(want.grant.clone());
             let table = match approval {
                 Approval::Given(given) if given.contains_key(key) => given.get(key).cloned(),
-                _ if same && inherited.contains_key(key) => inherited.get(key).cloned(),
-                Approval::Proposed => Some(Value::Object(want.grant.clone())),
+                Approval::Proposed if says_something(&proposed) => Some(proposed),
+                _ if same => kept(inherited.get(key), old, want),
                 _ => None,
             };
             match table.filter(says_something) {
@@ -128,6 +129,14 @@ impl Claim<'_> {
         }
         Ok(settled)
     }
+}
+
+/// What is left of a table that the active version was granted, for one that wants no more.
+fn kept(inherited: Option<&Value>, old: &[Want], want: &Want) -> Option<Value> {
+    let before = old.iter().find(|old| old.interface == want.interface)?;
+    let granted = inherited?.as_object()?;
+    let left = grants::narrowed(&want.interface, granted, &before.grant, &want.grant);
+    Some(Value::Object(left))
 }
 
 /// The lines of `cofferdam.toml` that grant what is missing as the plugin proposes.
@@ -189,7 +198,8 @@ mod tests {
             // What is approved in the end, or what is missing.
             Result<Value, (usize, usize)>,
         );
-        let cases: [Case; 9] = [
+        let granted_ab = object(&json!({ "secrets": secrets(&["a", "b"]) }));
+        let cases: [Case; 11] = [
             (&[], None, None, Approval::Nothing, Ok(json!({}))),
             (&wants_a, None, None, Approval::Nothing, Err((1, 0))),
             (
@@ -233,6 +243,21 @@ mod tests {
                 Some((&wants_a, &granted_a)),
                 given(&["c"]),
                 Ok(json!({ "secrets": secrets(&["c"]) })),
+            ),
+            // It wants less than the one before.
+            (
+                &wants_a,
+                None,
+                Some((&wants_ab, &granted_ab)),
+                Approval::Nothing,
+                Ok(json!({ "secrets": secrets(&["a"]) })),
+            ),
+            (
+                &wants_ab,
+                None,
+                Some((&wants_ab, &granted_a)),
+                Approval::Proposed,
+                Ok(json!({ "secrets": secrets(&["a", "b"]) })),
             ),
             // The one before was granted by the configuration, which is silent now.
             (

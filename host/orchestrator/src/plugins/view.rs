@@ -87,10 +87,11 @@ pub struct Proposal {
 /// What is granted together with an installation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Approval {
-    /// Nothing beyond the configuration and what the active version has.
+    /// Nothing beyond the configuration and what the active version has, as far as it is
+    /// still wanted.
     #[default]
     Nothing,
-    /// Everything that is missing, as the plugin's manifest proposes it.
+    /// What the plugin's manifest proposes, no more and no less, beside the configuration.
     Proposed,
     /// These scopes, by the keys of `[plugins.ID.grants]` (`tool`, `secrets`, `http`).
     Given(Map<String, Value>),

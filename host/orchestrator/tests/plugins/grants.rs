@@ -77,17 +77,22 @@ async fn what_wants_more_is_refused_until_granted() {
         .unwrap();
     host.activate("2.0.0").await;
     assert_eq!(denied(&host).await, json!([true, false]));
-    // Installing it once more keeps the narrower grant, unless another one is given; that
-    // counts at once, also for what is active.
-    host.install(&wider).await;
-    assert_eq!(denied(&host).await, json!([true, false]));
-    let wide = json!({ "secrets": { "names": ["a", "b"] } });
-    let approval = Approval::Given(wide.as_object().unwrap().clone());
+    // Installing it once more keeps the narrower grant, unless what it proposes is granted;
+    // that counts at once, also for what is active.
     plugins
-        .install(&actor(), wider.bytes(), approval)
+        .install(&actor(), wider.bytes(), Approval::Nothing)
         .await
         .unwrap();
+    assert_eq!(denied(&host).await, json!([true, false]));
+    host.install(&wider).await;
     assert_eq!(denied(&host).await, json!([false, false]));
+    // What wants less gets less.
+    let less = wanting("2.1.0", &["a"]);
+    let installed = plugins
+        .install(&actor(), less.bytes(), Approval::Nothing)
+        .await
+        .unwrap();
+    assert_eq!(installed.record.grants["secrets"]["names"], json!(["a"]));
     let host = host.restarted(Configured::default()).await;
     assert_eq!(denied(&host).await, json!([false, false]));
 }

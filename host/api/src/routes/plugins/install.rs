@@ -32,7 +32,7 @@ struct InstallQuery {
     /// Only say what installing it would mean.
     #[serde(default)]
     dry_run: bool,
-    /// Grant what is missing, as the plugin proposes.
+    /// Grant what the plugin proposes, no more and no less.
     #[serde(default)]
     grant: bool,
     /// Then begin to activate it.
