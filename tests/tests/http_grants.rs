@@ -404,7 +404,7 @@ fn without_its_grants_it_is_not_loaded_and_the_message_has_the_lines() {
         .try_into()
         .unwrap();
     assert_eq!(grants.http.unwrap().hosts, ["api.example.org"]);
-    assert!(grants.tool.contains_key("true") && grants.secrets.is_some());
+    assert!(grants.tool.unwrap().contains_key("true") && grants.secrets.is_some());
     assert!(
         refused
             .to_string()

@@ -27,7 +27,7 @@ pub fn of_plugin(id: &str, grants: &PluginGrants) -> Granted {
 }
 
 fn grant(granted: &mut Granted, id: &str, grants: &PluginGrants) {
-    if !grants.tool.is_empty() {
+    if grants.tool.as_ref().is_some_and(|tools| !tools.is_empty()) {
         granted.grant(id, TOOL);
     }
     if grants.secrets.is_some() {

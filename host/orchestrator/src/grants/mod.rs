@@ -49,8 +49,9 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct PluginGrants {
-    /// Programs, by the name that the plugin uses.
-    pub tool: BTreeMap<String, ToolGrant>,
+    /// Programs, by the name that the plugin uses. An empty table grants none, whatever was
+    /// granted at an installation.
+    pub tool: Option<BTreeMap<String, ToolGrant>>,
     /// Secrets of the project.
     pub secrets: Option<SecretsGrant>,
     /// HTTP requests.
@@ -109,7 +110,7 @@ impl Granted {
     /// The first grant that cannot be used.
     pub fn check(plugin: &str, grants: &PluginGrants, path: &OsStr) -> Result<Self, GrantError> {
         let mut tools = BTreeMap::new();
-        for (name, grant) in &grants.tool {
+        for (name, grant) in grants.tool.iter().flatten() {
             tools.insert(name.clone(), check_tool(plugin, name, grant, path)?);
         }
         let secrets = grants.secrets.as_ref().map(|grant| {

@@ -6,13 +6,13 @@ use crate::grants::{Granted, PluginGrants};
 use cofferdam_contract::grants::{self, Difference, Want};
 use serde_json::{Map, Value};
 
-/// A configuration's tables as JSON, without those that say nothing.
+/// A configuration's tables as JSON. One that is there and empty says: nothing of this.
 fn tables(configured: Option<&PluginGrants>) -> Result<Map<String, Value>, String> {
     let value = serde_json::to_value(configured).map_err(|error| error.to_string())?;
     let Value::Object(mut tables) = value else {
         return Ok(Map::new());
     };
-    tables.retain(|_, table| says_something(table));
+    tables.retain(|_, table| !table.is_null());
     Ok(tables)
 }
 
@@ -312,7 +312,13 @@ mod tests {
         let approved = object(&json!({ "secrets": secrets(&["y"]), "tool": tool }));
         let grants = effective(Some(&configured), &approved).unwrap();
         assert_eq!(grants.secrets.unwrap().names, ["x"]);
-        assert_eq!(grants.tool["sh"].program, "sh");
+        assert_eq!(grants.tool.unwrap()["sh"].program, "sh");
+        for text in ["[tool]", "tool = {}"] {
+            let configured: PluginGrants = toml::from_str(text).unwrap();
+            let grants = effective(Some(&configured), &approved).unwrap();
+            assert!(grants.tool.unwrap().is_empty(), "{text}");
+            assert_eq!(grants.secrets.unwrap().names, ["y"], "{text}");
+        }
         assert!(effective(None, &object(&json!({ "unknown": {} }))).is_err());
     }
 }
