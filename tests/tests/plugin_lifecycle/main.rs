@@ -11,6 +11,7 @@
 #[path = "../../../host/runtime/tests/guest/mod.rs"]
 mod guest;
 
+mod killed;
 mod people;
 mod runs;
 mod site;

@@ -10,7 +10,7 @@ use std::process::{Child, Stdio};
 
 /// A run that waits for the file `go`, as a process of its own: embedded, it is the host of
 /// the others.
-fn slow(site: &Site) -> Child {
+pub fn slow(site: &Site) -> Child {
     let child = site
         .command(&["run", "slow.yaml", "--output", "json"])
         .stdout(Stdio::piped())
