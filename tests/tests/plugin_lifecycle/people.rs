@@ -58,6 +58,26 @@ fn people_are_shown_what_is_wanted_and_how_to_grant_it() {
         );
     }
 
+    // A table that grants something else is the operator's word, and is told.
+    let other = lines.replace("grants.tool.sh", "grants.tool.echo");
+    site.write("cofferdam.toml", &format!("{configuration}\n{other}"));
+    let again = ["plugin", "install", "greeter-0.1.0.wasm", "--yes"];
+    let ran = site.run(&again).code(0);
+    assert!(
+        !ran.stdout.contains("all of it is granted"),
+        "{}",
+        ran.stdout
+    );
+    let told = "do not grant:\n  cofferdam:tool/tool:\n    [sh]\n";
+    assert!(ran.stdout.contains(told), "{}", ran.stdout);
+
+    // An empty one takes back what is granted at an installation.
+    let empty = format!("{configuration}\n[plugins.greeter.grants.tool]\n");
+    site.write("cofferdam.toml", &empty);
+    let list = site.run(&["plugin", "list"]).code(0).stdout;
+    let line = list.lines().find(|line| line.starts_with("greeter "));
+    assert!(line.unwrap().contains("cannot be used"), "{list}");
+
     // The configuration grants it no more: it cannot serve, and that is to be seen.
     site.write("cofferdam.toml", &configuration);
     let list = site.run(&["plugin", "list"]).code(0).stdout;

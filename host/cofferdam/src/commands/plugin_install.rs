@@ -171,7 +171,15 @@ fn describe(proposal: &ProposalView) {
             sayln!("  {line}");
         }
     }
-    if !proposal.wants.is_empty() && proposal.missing.wants_no_more() {
+    if !proposal.left_out.is_empty() {
+        sayln!("the configuration has tables for it, which decide and do not grant:");
+    }
+    for want in &proposal.left_out {
+        sayln!("  {}:", safe_line(&want.interface));
+        scope("    ", &want.grant);
+    }
+    let granted = proposal.missing.wants_no_more() && proposal.left_out.is_empty();
+    if !proposal.wants.is_empty() && granted {
         sayln!("all of it is granted");
     }
 }

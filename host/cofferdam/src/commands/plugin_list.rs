@@ -149,12 +149,12 @@ fn granted(grants: &Map<String, Value>) -> String {
         let names: Vec<String> = match (listed, table) {
             (Some(Value::Array(items)), _) => items
                 .iter()
-                .map(|item| item.as_str().map_or_else(|| item.to_string(), safe))
+                .map(|item| item.as_str().map_or_else(|| item.to_string(), safe_line))
                 .collect(),
-            (_, Value::Object(entries)) => entries.keys().map(|name| safe(name)).collect(),
+            (_, Value::Object(entries)) => entries.keys().map(|name| safe_line(name)).collect(),
             _ => Vec::new(),
         };
-        format!("{}: {}", safe(key), names.join(", "))
+        format!("{}: {}", safe_line(key), names.join(", "))
     });
     let tables: Vec<String> = tables.collect();
     if tables.is_empty() {

@@ -3,6 +3,7 @@
 
 use super::view::Approval;
 use crate::grants::{Granted, PluginGrants};
+use crate::tool::pattern::Whole;
 use cofferdam_contract::grants::{self, Difference, Want};
 use serde_json::{Map, Value};
 
@@ -74,6 +75,8 @@ pub(super) struct Settled {
     pub(super) approved: Map<String, Value>,
     /// What nobody granted.
     pub(super) missing: Difference,
+    /// What the configuration's tables leave out of the wishes that they are for.
+    pub(super) left_out: Vec<Want>,
 }
 
 impl Claim<'_> {
@@ -90,10 +93,12 @@ impl Claim<'_> {
         let mut settled = Settled {
             approved: Map::new(),
             missing: Difference::default(),
+            left_out: Vec::new(),
         };
         for want in self.wants {
             let key = grants::key(&want.interface);
-            if configured.contains_key(key) {
+            if let Some(table) = configured.get(key) {
+                settled.left_out.extend(left_out(want, table));
                 continue;
             }
             let added = more.added.iter().find(|a| a.interface == want.interface);
@@ -129,6 +134,42 @@ impl Claim<'_> {
         }
         Ok(settled)
     }
+}
+
+/// The part of a wish that a table of the configuration does not grant: programs by their
+/// names, secrets and hosts as its patterns match. How far a program that both name may be
+/// used is the operator's, and not compared.
+fn left_out(want: &Want, table: &Value) -> Option<Want> {
+    let covers = |pattern: &Value, item: &Value| {
+        let matches = |pattern: &str, item: &str| {
+            Whole::glob(pattern).is_ok_and(|pattern| pattern.matches(item))
+        };
+        let texts = pattern.as_str().zip(item.as_str());
+        texts.is_some_and(|(pattern, item)| matches(pattern, item))
+    };
+    let mut grant = Map::new();
+    for (key, wanted) in &want.grant {
+        match (wanted, table.get(key)) {
+            (Value::Object(_), None) => {
+                grant.insert(key.clone(), wanted.clone());
+            }
+            (Value::Array(items), Some(Value::Array(patterns)))
+                if matches!(key.as_str(), "names" | "hosts") =>
+            {
+                let mut left = items.clone();
+                left.retain(|item| !patterns.iter().any(|pattern| covers(pattern, item)));
+                if !left.is_empty() {
+                    grant.insert(key.clone(), Value::Array(left));
+                }
+            }
+            _ => {}
+        }
+    }
+    let partly = (!grant.is_empty()).then(|| Want {
+        grant,
+        ..want.clone()
+    });
+    partly.or_else(|| (!says_something(table)).then(|| want.clone()))
 }
 
 /// What is left of a table that the active version was granted, for one that wants no more.
@@ -302,6 +343,56 @@ mod tests {
         let settled = claim.settle(&Approval::Proposed).unwrap();
         assert_eq!(settled.missing.added.len(), 1);
         assert!(lines("x", &settled.missing).contains("[plugins.x.grants.tool]"));
+    }
+
+    #[test]
+    fn what_the_configuration_leaves_out_is_told() {
+        let tools = json!({ "echo": { "program": "echo" }, "sh": { "program": "sh" } });
+        let names = secrets(&["db-a", "b"]);
+        // What is wanted, the configuration, what it leaves out.
+        let cases = [
+            (
+                TOOL,
+                &tools,
+                "[tool.echo]\nprogram = \"echo\"",
+                json!({ "sh": { "program": "sh" } }),
+            ),
+            (TOOL, &tools, "[tool]", tools.clone()),
+            (
+                SECRETS,
+                &names,
+                "secrets = { names = [\"db-*\"] }",
+                secrets(&["b"]),
+            ),
+            (
+                SECRETS,
+                &names,
+                "secrets = { names = [\"*\"] }",
+                Value::Null,
+            ),
+            // Nobody is told what the configuration does not speak of: it is missing.
+            (SECRETS, &names, "[tool]", Value::Null),
+        ];
+        for (interface, grant, text, expected) in cases {
+            let configured: PluginGrants = toml::from_str(text).unwrap();
+            let claim = Claim {
+                wants: &[want(interface, grant)],
+                configured: Some(&configured),
+                active: None,
+            };
+            let settled = claim.settle(&Approval::Nothing).unwrap();
+            let left = settled.left_out.first();
+            let left = left.map_or(Value::Null, |want| Value::Object(want.grant.clone()));
+            assert_eq!(left, expected, "{interface} {text}");
+        }
+        // A plugin that proposes nothing is left without as well.
+        let configured: PluginGrants = toml::from_str("[tool]").unwrap();
+        let claim = Claim {
+            wants: &[want(TOOL, &json!({}))],
+            configured: Some(&configured),
+            active: None,
+        };
+        assert_eq!(claim.settle(&Approval::Nothing).unwrap().left_out.len(), 1);
     }
 
     #[test]

@@ -51,6 +51,7 @@ impl PluginRegistry {
                 difference: grants::difference(before, &wants),
                 lines: lines(&inspected.manifest.id, &settled.missing),
                 missing: settled.missing,
+                left_out: settled.left_out,
                 active: active.map(|(version, _)| version.version),
                 installed: known.is_some(),
                 kind: inspected.kind,
@@ -139,7 +140,9 @@ impl PluginRegistry {
     ) -> Result<(PluginVersion, bool), PluginsError> {
         self.require(actor)?;
         let looked = self.look(component)?;
-        let Settled { approved, missing } = self.settle(&looked, approval)?;
+        let Settled {
+            approved, missing, ..
+        } = self.settle(&looked, approval)?;
         let Looked {
             inspected,
             wants,

@@ -77,6 +77,10 @@ pub struct Proposal {
     /// What somebody has to grant so that it can be installed: the part of what it wants
     /// that neither the configuration nor the active version's grants cover.
     pub missing: Difference,
+    /// What a table of the configuration leaves out of what it wants: programs that it does
+    /// not name, secrets and hosts that none of its patterns match. The configuration decides:
+    /// the plugin is installed without.
+    pub left_out: Vec<Want>,
     /// The lines of `cofferdam.toml` that would grant what is missing as the plugin
     /// proposes; empty where nothing is.
     pub lines: String,

@@ -319,6 +319,10 @@ pub struct ProposalView {
     /// What somebody has to grant so that it can be installed: what neither the
     /// configuration nor the active version's grants cover.
     pub missing: DifferenceView,
+    /// What a table of the configuration leaves out of what it wants: programs that it does
+    /// not name, secrets and hosts that none of its patterns match. The configuration decides:
+    /// the plugin is installed without.
+    pub left_out: Vec<WantView>,
     /// The lines of `cofferdam.toml` that would grant what is missing as the plugin
     /// proposes; empty where nothing is.
     pub lines: String,
@@ -340,6 +344,7 @@ impl From<Proposal> for ProposalView {
             active: proposal.active,
             difference: proposal.difference.into(),
             missing: proposal.missing.into(),
+            left_out: proposal.left_out.into_iter().map(Into::into).collect(),
             lines: proposal.lines,
             installed: proposal.installed,
         }
