@@ -289,6 +289,9 @@ fn inspect_says_what_a_file_is_and_wants_and_runs_nothing() {
 /// the program's own.
 const TRICK: &str = "x\u{1b}[2J\u{9b}31m\u{202e}\nlimits:\tnone";
 
+/// Makes a manifest that is refused.
+type Spoil = fn(&mut Manifest);
+
 /// Neither standard output nor standard error has anything of [`TRICK`] as it is.
 fn no_trick(ran: &Ran) {
     for text in [&ran.stdout, &ran.stderr] {
@@ -325,7 +328,7 @@ fn what_a_file_says_of_itself_cannot_pretend_to_be_the_programs_words() {
     let escaped = "setting: p.x\\u{1b}[2J\\u{9b}31m\\u{202e}\\nlimits:\\tnone";
     assert!(line.unwrap().starts_with(escaped), "{shown}");
 
-    let refused: [(&str, fn(&mut Manifest)); 6] = [
+    let refused: [(&str, Spoil); 6] = [
         ("`version`", |it| it.version = format!("1.0.0-{TRICK}")),
         ("`version`", |it| it.version = "1.0.0-a/b?c#d".to_owned()),
         ("`summary`", |it| it.summary = TRICK.to_owned()),

@@ -267,7 +267,7 @@ fn each_line_of_the_log_says_where_it_comes_from() {
     let said = lines
         .iter()
         .find(|line| {
-            line["level"] == "WARN" && line["message"].as_str().unwrap().contains("ended with 0")
+            line["level"] == "INFO" && line["message"].as_str().unwrap().contains("ended with 0")
         })
         .unwrap_or_else(|| panic!("{log}"));
     let spans = said["spans"].as_array().unwrap();
