@@ -34,7 +34,7 @@ async fn set(
 
 fn granted(names: &[&str]) -> Arc<Granted> {
     let grants = PluginGrants {
-        secrets: Some(SecretsGrant {
+        secrets: (!names.is_empty()).then(|| SecretsGrant {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
         }),
         ..PluginGrants::default()
