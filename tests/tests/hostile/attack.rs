@@ -370,6 +370,16 @@ pub struct Attack {
     _folder: tempfile::TempDir,
 }
 
+impl Attack {
+    /// Compiles what can be compiled, which a first call would do.
+    pub async fn compile(&self) {
+        for code in self.plugins.code.values() {
+            // What cannot be is refused to whoever calls it.
+            code.load().await.ok();
+        }
+    }
+}
+
 fn load(runtime: &Arc<Runtime>, folder: &Path) -> LoadedPlugins {
     let scan = PluginFolder::scan(&[folder.to_owned()]);
     load_plugins(runtime, scan, &Granted::nothing()).unwrap()

@@ -17,7 +17,8 @@ const MOST_MESSAGE: usize = 16 << 10;
 pub enum Class {
     /// Never returning.
     Loops,
-    /// Instructions that take long and cannot be interrupted.
+    /// Instructions, and what the host copies for them, that take long and cannot be
+    /// interrupted.
     BulkMemory,
     /// Taking memory and tables.
     Memory,
@@ -330,8 +331,8 @@ pub const CASES: &[Case] = &[
     case(Class::Paths, "edit-forgotten", Kind::Fixer, From::Text("edit-path", &[("PATH", "/etc/fstab")]), &[], Expected::NotPlanned("/etc/fstab")),
     case(Class::Paths, "edit-no-reason", Kind::Fixer, From::Text("edit-no-reason", &[]), &[], Expected::Returned(ErrorCode::Invalid, "reason")),
     case(Class::Paths, "edit-million", Kind::Fixer, From::Text("edit-million", &[]), &[("cpu-ms", 60000)], Expected::Returned(ErrorCode::Limit, "edits")),
-    case(Class::Paths, "edit-huge", Kind::Fixer, From::Text("edit-huge", &[]), &[("cpu-ms", 60000)], Expected::Returned(ErrorCode::Limit, "bytes")),
-    case(Class::Paths, "edit-patches", Kind::Fixer, From::Text("edit-patches", &[]), &[("cpu-ms", 60000)], Expected::Returned(ErrorCode::Limit, "pieces")),
+    case(Class::BulkMemory, "edit-huge", Kind::Fixer, From::Text("edit-huge", &[]), &[("cpu-ms", 60000)], Expected::Returned(ErrorCode::Limit, "bytes")),
+    case(Class::BulkMemory, "edit-patches", Kind::Fixer, From::Text("edit-patches", &[]), &[("cpu-ms", 60000)], Expected::Returned(ErrorCode::Limit, "pieces")),
     case(Class::Paths, "edit-link-target", Kind::Fixer, From::Text("edit-link-target", &[]), &[], Expected::Returned(ErrorCode::Limit, "")),
     case(Class::Paths, "edit-label", Kind::Fixer, From::Text("edit-label", &[]), &[], Expected::Returned(ErrorCode::Limit, "")),
     case(Class::Paths, "view-parent", Kind::Fixer, From::Text("view-path", &[("PATH", "/../../../etc/hostname")]), &[], Expected::Returned(ErrorCode::Invalid, "")),
@@ -354,7 +355,7 @@ pub const CASES: &[Case] = &[
     case(Class::Imports, "import-devices", Kind::Fixer, From::Text("import-devices", &[]), &[], Expected::Refused("cofferdam:disk/devices")),
     case(Class::Imports, "import-unknown", Kind::Fixer, From::Text("import-unknown", &[]), &[], Expected::Refused("cofferdam:tea/pot")),
     case(Class::Imports, "step-tool", Kind::WorkflowStep, From::Text("step-tool", &[]), &[], Expected::Refused("cofferdam:tool/tool")),
-    case(Class::Lies, "tree-endless", Kind::Filesystem, From::Text("tree-endless", &[]), &[("cpu-ms", 60000), ("memory-mib", 64)], Expected::Nonsense("list-directory", "list")),
+    case(Class::BulkMemory, "tree-endless", Kind::Filesystem, From::Text("tree-endless", &[]), &[("cpu-ms", 60000), ("memory-mib", 64)], Expected::Nonsense("list-directory", "list")),
     case(Class::Lies, "tree-circle", Kind::Filesystem, From::Text("tree-circle", &[]), &[], Expected::Nonsense("list-directory", "itself")),
     case(Class::Lies, "tree-name-parent", Kind::Filesystem, From::Text("tree-name-parent", &[]), &[], Expected::Nonsense("list-directory", "name")),
     case(Class::Lies, "tree-name-slash", Kind::Filesystem, From::Text("tree-name-slash", &[]), &[], Expected::Nonsense("list-directory", "name")),
@@ -364,7 +365,7 @@ pub const CASES: &[Case] = &[
     case(Class::Lies, "tree-loop", Kind::Filesystem, From::Text("tree-loop", &[]), &[], Expected::Nonsense("list-directory", "another name")),
     case(Class::Lies, "tree-mode", Kind::Filesystem, From::Text("tree-mode", &[]), &[], Expected::Nonsense("stat", "mode")),
     case(Class::Lies, "tree-size", Kind::Filesystem, From::Text("tree-size", &[]), &[], Expected::Nonsense("stat", "size")),
-    case(Class::Lies, "tree-mount-notes", Kind::Filesystem, From::Text("tree-mount-notes", &[]), &[], Expected::Nonsense("mount", "notes")),
+    case(Class::BulkMemory, "tree-mount-notes", Kind::Filesystem, From::Text("tree-mount-notes", &[]), &[], Expected::Nonsense("mount", "notes")),
     case(Class::Lies, "tree-label", Kind::Filesystem, From::Text("tree-label", &[]), &[], Expected::Nonsense("probe", "label")),
     case(Class::Lies, "device-beyond", Kind::Filesystem, From::Text("device-beyond", &[]), &[], Expected::NotPlanned("there is no device number 4000000000")),
     case(Class::Lies, "reply-too-much", Kind::Filesystem, From::Text("reply-too-much", &[]), &[], Expected::Nonsense("list-directory", "was asked for 0")),
