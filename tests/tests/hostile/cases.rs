@@ -17,7 +17,7 @@ const MOST_MESSAGE: usize = 16 << 10;
 pub enum Class {
     /// Never returning.
     Loops,
-    /// Instructions, and what the host copies for them, that take long and cannot be
+    /// What moves much memory in one go, an instruction or the host for a call, and cannot be
     /// interrupted.
     BulkMemory,
     /// Taking memory and tables.
@@ -253,7 +253,7 @@ pub const CASES: &[Case] = &[
     case(Class::BulkMemory, "bulk-fill", Kind::Fixer, From::Text("bulk-fill", &[]), &[("cpu-ms", 100)], Expected::Limit(Limit::Cpu, "fix")),
     case(Class::BulkMemory, "bulk-copy", Kind::Fixer, From::Text("bulk-copy", &[]), &[("cpu-ms", 100)], Expected::Limit(Limit::Cpu, "fix")),
     case(Class::BulkMemory, "bulk-table", Kind::Fixer, From::Text("bulk-table", &[]), &[("cpu-ms", 100)], Expected::Limit(Limit::Cpu, "fix")),
-    case(Class::Memory, "memory-touched", Kind::Fixer, From::Text("memory-touched", &[]), &[("memory-mib", 64)], Expected::Limit(Limit::Memory, "fix")),
+    case(Class::BulkMemory, "memory-touched", Kind::Fixer, From::Text("memory-touched", &[]), &[("memory-mib", 64)], Expected::Limit(Limit::Memory, "fix")),
     case(Class::Memory, "memory-untouched", Kind::Fixer, From::Text("memory-untouched", &[]), &[("memory-mib", 64)], Expected::Limit(Limit::Memory, "fix")),
     case(Class::Memory, "memory-at-once", Kind::Fixer, From::Text("memory-at-once", &[]), &[("memory-mib", 64)], Expected::Limit(Limit::Memory, "start")),
     case(Class::Memory, "memory-several", Kind::Fixer, From::Text("memory-several", &[]), &[("memory-mib", 64)], Expected::NotLoaded("memories")),
@@ -289,8 +289,8 @@ pub const CASES: &[Case] = &[
     case(Class::Values, "text-huge", Kind::Fixer, From::Text("text-huge", &[]), &[], Expected::Limit(Limit::HostCallBytes, "fix")),
     case(Class::Values, "list-amplified", Kind::Fixer, From::Text("list-amplified", &[]), &[], Expected::Limit(Limit::HostCallBytes, "fix")),
     case(Class::Values, "list-shared", Kind::Fixer, From::Text("list-shared", &[]), &[], Expected::Limit(Limit::HostCallBytes, "fix")),
-    case(Class::Values, "answer-huge", Kind::Fixer, From::Text("answer-huge", &[]), &[], Expected::Returned(ErrorCode::Invalid, "")),
-    case(Class::Values, "step-output-huge", Kind::WorkflowStep, From::Text("step-output-huge", &[]), &[], Expected::Nonsense("execute", "more than 1048576")),
+    case(Class::BulkMemory, "answer-huge", Kind::Fixer, From::Text("answer-huge", &[]), &[], Expected::Returned(ErrorCode::Invalid, "")),
+    case(Class::BulkMemory, "step-output-huge", Kind::WorkflowStep, From::Text("step-output-huge", &[]), &[], Expected::Nonsense("execute", "more than 1048576")),
     case(Class::Values, "step-output-nested", Kind::WorkflowStep, From::Text("step-output-nested", &[]), &[], Expected::Nonsense("execute", "no JSON object")),
     case(Class::Values, "step-output-no-json", Kind::WorkflowStep, From::Text("step-output-no-json", &[]), &[], Expected::Nonsense("execute", "no JSON object")),
     case(Class::Handles, "handle-forged", Kind::Fixer, From::Text("handle-forged", &[]), &[], Expected::Trapped("fix", "unknown handle")),
@@ -333,8 +333,8 @@ pub const CASES: &[Case] = &[
     case(Class::Paths, "edit-million", Kind::Fixer, From::Text("edit-million", &[]), &[("cpu-ms", 60000)], Expected::Returned(ErrorCode::Limit, "edits")),
     case(Class::BulkMemory, "edit-huge", Kind::Fixer, From::Text("edit-huge", &[]), &[("cpu-ms", 60000)], Expected::Returned(ErrorCode::Limit, "bytes")),
     case(Class::BulkMemory, "edit-patches", Kind::Fixer, From::Text("edit-patches", &[]), &[("cpu-ms", 60000)], Expected::Returned(ErrorCode::Limit, "pieces")),
-    case(Class::Paths, "edit-link-target", Kind::Fixer, From::Text("edit-link-target", &[]), &[], Expected::Returned(ErrorCode::Limit, "")),
-    case(Class::Paths, "edit-label", Kind::Fixer, From::Text("edit-label", &[]), &[], Expected::Returned(ErrorCode::Limit, "")),
+    case(Class::BulkMemory, "edit-link-target", Kind::Fixer, From::Text("edit-link-target", &[]), &[], Expected::Returned(ErrorCode::Limit, "")),
+    case(Class::BulkMemory, "edit-label", Kind::Fixer, From::Text("edit-label", &[]), &[], Expected::Returned(ErrorCode::Limit, "")),
     case(Class::Paths, "view-parent", Kind::Fixer, From::Text("view-path", &[("PATH", "/../../../etc/hostname")]), &[], Expected::Returned(ErrorCode::Invalid, "")),
     case(Class::Paths, "view-relative", Kind::Fixer, From::Text("view-path", &[("PATH", "etc/hostname")]), &[], Expected::Returned(ErrorCode::Invalid, "")),
     case(Class::Paths, "view-nul", Kind::Fixer, From::Text("view-path", &[("PATH", "/etc/\\00")]), &[], Expected::Returned(ErrorCode::Invalid, "")),
