@@ -149,6 +149,7 @@ fn every_get(server: &Server, run: &str) -> Vec<(String, Answer)> {
             .replace("{run}", run)
             .replace("{plugin}", "indiscreet")
             .replace("{activation}", "activation-none")
+            .replace("{name}", "none")
             .replace("{user}", "admin")
             .replace("{workflow}", "canary");
         assert!(!path.contains('{'), "{path}: fill it in");
