@@ -5,13 +5,14 @@ use crate::support::{Host, component, request, upload};
 use axum::body::Body;
 use axum::http::Request;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH};
-use cofferdam_api::{ApiOptions, LocalActor, Rate};
+use cofferdam_api::{ApiOptions, LocalActor};
 use cofferdam_store::Role;
 use futures_util::stream;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::convert::Infallible;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 fn digest(component: &[u8]) -> String {
     hex::encode(Sha256::digest(component))
@@ -24,9 +25,15 @@ fn of_owner(mut request: Request<Body>) -> Request<Body> {
     request
 }
 
-/// A body that never comes.
-fn never() -> Body {
-    Body::from_stream(stream::pending::<Result<String, Infallible>>())
+/// A body that never comes, and what is told once somebody waits for it.
+fn never() -> (Body, oneshot::Receiver<()>) {
+    let (asked, told) = oneshot::channel();
+    let body = stream::once(async {
+        // Nobody need listen.
+        asked.send(()).ok();
+        std::future::pending::<Result<String, Infallible>>().await
+    });
+    (Body::from_stream(body), told)
 }
 
 #[tokio::test]
@@ -69,41 +76,33 @@ async fn what_is_no_component_is_refused_and_changes_nothing() {
 async fn who_may_not_install_is_refused_before_the_body_is_read() {
     let host = Host::with(ApiOptions {
         max_uploads: 1,
-        // It is asked again until the first upload has begun.
-        token_rate: Rate::new(10_000, 10_000),
         ..ApiOptions::default()
     })
     .await;
     let reader = host.user("reader", &[("*", Role::Deploy)]).await;
     let admin = host.user("admin", &[("*", Role::Admin)]).await;
     let endless = |token: &str| {
-        Request::post("/api/v1/plugins")
+        let (body, told) = never();
+        let request = Request::post("/api/v1/plugins")
             .header(CONTENT_TYPE, "application/wasm")
             .header(AUTHORIZATION, format!("Bearer {token}"))
-            .body(never())
-            .unwrap()
+            .body(body)
+            .unwrap();
+        (request, told)
     };
     // It would wait for ever if it were read.
-    let refused = tokio::time::timeout(Duration::from_secs(60), host.send(endless(&reader)));
+    let (request, _) = endless(&reader);
+    let refused = tokio::time::timeout(Duration::from_secs(60), host.send(request));
     refused.await.unwrap().expect(403);
 
     // One is being received, and takes the only place.
     let router = host.router.clone();
-    let first = endless(&admin);
+    let (first, received) = endless(&admin);
     let first = tokio::spawn(tower::ServiceExt::oneshot(router, first));
+    received.await.unwrap();
     let fine = component("greeter", "0.1.0", false);
-    let second = async {
-        loop {
-            let request = upload("/api/v1/plugins?dry_run=true", Some(&admin), fine.clone());
-            let answer = host.send(request).await;
-            if answer.status != 200 {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let second = tokio::time::timeout(Duration::from_secs(60), second);
-    let second = second.await.unwrap().expect(503);
+    let second = upload("/api/v1/plugins?dry_run=true", Some(&admin), fine.clone());
+    let second = host.send(second).await.expect(503);
     assert!(second.header("retry-after").is_some());
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());

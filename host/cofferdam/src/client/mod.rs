@@ -35,6 +35,9 @@ use transport::{ByteStream, Reply, Transport};
 /// The largest answer that is read, in bytes.
 pub const MAX_ANSWER: usize = 64 << 20;
 
+/// How many hosts may leave before one request is given up.
+const MOST_HOSTS: u32 = 5;
+
 /// The header that makes a POST safe to repeat (the IETF draft's name, which the API uses).
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -183,20 +186,29 @@ impl Client {
         self.transport().outlives_us()
     }
 
-    /// Asks, and asks the next host where the request never reached the one before.
+    /// Asks, and asks the next host where the request did not reach the one before, or where
+    /// that left without an answer and asking twice does no harm.
     async fn send(&self, ask: Ask) -> Result<Reply, ClientError> {
-        let transport = self.transport();
-        let again = ask.clone();
-        match (transport.send(ask).await, &self.reopen) {
-            (Err(ClientError::NobodyListens { .. }), Some(reopen)) => {
-                let transport = reopen.reopen().await?;
-                *self
-                    .transport
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner) = transport.clone();
-                transport.send(again).await
+        let mut left = 0;
+        loop {
+            let reply = self.transport().send(ask.clone()).await;
+            let (Err(error), Some(reopen)) = (&reply, &self.reopen) else {
+                return reply;
+            };
+            let again = match error {
+                ClientError::NobodyListens { .. } => true,
+                ClientError::Unreachable { .. } => ask.method == Method::GET,
+                _ => false,
+            };
+            if !again || left == MOST_HOSTS {
+                return reply;
             }
-            (reply, _) => reply,
+            left += 1;
+            let transport = reopen.reopen().await?;
+            *self
+                .transport
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = transport;
         }
     }
 
