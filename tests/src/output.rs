@@ -36,12 +36,25 @@ impl Ran {
         checked(name, value)
     }
 
+    /// The JSON that a command printed, as [`Ran::json_of`], or for `error` as [`Ran::problem`].
+    ///
+    /// # Panics
+    /// If it is something else.
+    #[must_use]
+    pub fn printed(&self, name: &str) -> Value {
+        match name {
+            "error" => self.problem(),
+            name => self.json_of(name),
+        }
+    }
+
     /// The problem that a command printed which was to print JSON and failed.
     ///
     /// # Panics
     /// If the last line of its errors is none.
     #[must_use]
     pub fn problem(&self) -> Value {
+        // Stages and the like are told before.
         let line = self.stderr.lines().last().unwrap_or_default();
         let value =
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}\n{}", self.stderr));

@@ -7,8 +7,6 @@
     reason = "a test ends at the first thing that is wrong"
 )]
 
-use cofferdam_tests::Ran;
-use cofferdam_tests::output::validator;
 use cofferdam_tests::site::Site;
 use serde_json::{Map, Value};
 
@@ -181,25 +179,6 @@ fn prepare(site: &Site) {
     site.write("wrong.yaml", &GREET.replace("needs", "neeeds"));
 }
 
-/// What a command printed: its answer, or its error.
-fn printed(case: &Case, ran: &Ran) -> Value {
-    let text = if case.schema == "error" {
-        // Whatever else is said comes before.
-        ran.stderr.lines().last().unwrap_or_default()
-    } else {
-        &ran.stdout
-    };
-    let value = serde_json::from_str(text)
-        .unwrap_or_else(|error| panic!("{:?}: {error}\n{ran:?}", case.args));
-    if let Err(error) = validator(case.schema).validate(&value) {
-        panic!(
-            "{:?}: {error} at {}\n{value:#}",
-            case.args, error.instance_path
-        );
-    }
-    value
-}
-
 /// The value without what is another at every run: ids, times, the folder, who asked how.
 fn normal(value: Value, folder: &str) -> Value {
     match value {
@@ -265,7 +244,7 @@ fn outcome(site: &Site, case: &Case) -> Value {
         ran.stderr
     );
     assert!(!ran.stdout.contains("hunter2") && !ran.stderr.contains("hunter2"));
-    normal(printed(case, &ran), site.folder().to_str().unwrap())
+    normal(ran.printed(case.schema), site.folder().to_str().unwrap())
 }
 
 #[test]

@@ -15,6 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The capability to send HTTP requests: the interfaces of `wasi:http` that do so are one.
 pub const HTTP: &str = "wasi:http";
+/// The capability to run programs; its grant is a table of them.
+pub const TOOL: &str = "cofferdam:tool/tool";
+/// The capability to read secrets.
+pub const SECRETS: &str = "cofferdam:runtime/secrets";
 
 /// Interfaces by plugin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

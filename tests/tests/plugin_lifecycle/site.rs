@@ -3,7 +3,6 @@
 use crate::guest;
 use cofferdam_contract::manifest::Manifest;
 use cofferdam_runtime::embed_manifest;
-use cofferdam_tests::output::validator;
 use cofferdam_tests::site::Site;
 use cofferdam_tests::{Ran, plugins};
 use serde_json::Value;
@@ -79,18 +78,7 @@ pub fn json(site: &Site, args: &[&str], code: i32, schema: &str) -> Value {
         ran.stdout,
         ran.stderr
     );
-    let text = if schema == "error" {
-        // Stages and the like are told before.
-        ran.stderr.lines().last().unwrap_or_default()
-    } else {
-        &ran.stdout
-    };
-    let value =
-        serde_json::from_str(text).unwrap_or_else(|error| panic!("{args:?}: {error}\n{ran:?}"));
-    if let Err(error) = validator(schema).validate(&value) {
-        panic!("{args:?}: {error} at {}\n{value:#}", error.instance_path);
-    }
-    value
+    ran.printed(schema)
 }
 
 /// Embedded, and against a server.

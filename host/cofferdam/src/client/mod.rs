@@ -35,8 +35,8 @@ use transport::{ByteStream, Reply, Transport};
 /// The largest answer that is read, in bytes.
 pub const MAX_ANSWER: usize = 64 << 20;
 
-/// How many hosts may leave before one request is given up.
-const MOST_HOSTS: u32 = 5;
+/// How many hosts may leave before what was asked of them is given up.
+pub const MOST_HOSTS: u32 = 5;
 
 /// The header that makes a POST safe to repeat (the IETF draft's name, which the API uses).
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

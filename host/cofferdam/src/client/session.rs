@@ -154,7 +154,7 @@ impl Local {
                 *self.embedded.lock().await = Some(*host);
                 Ok(transport)
             }
-            Opening::Held { socket } => Ok(Transport::socket(&socket)?),
+            Opening::Held { transport, .. } => Ok(transport),
         }
     }
 }

@@ -38,7 +38,7 @@ pub async fn run(command: &Serve, global: &Global) -> Result<ExitCode> {
     let mut interrupts = Interrupts::new()?;
     let host = match Embedded::open_with(global, &config, options).await? {
         Opening::Host(host) => host,
-        Opening::Held { socket } => bail!(
+        Opening::Held { socket, .. } => bail!(
             "another host has this state folder, it answers at {}; stop it, or name another folder with --state",
             socket.display()
         ),

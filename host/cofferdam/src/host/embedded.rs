@@ -44,6 +44,8 @@ pub enum Opening {
     Held {
         /// Where it answers.
         socket: PathBuf,
+        /// The way to it, which was tried.
+        transport: Transport,
     },
 }
 
@@ -94,14 +96,14 @@ impl Embedded {
         let socket = paths.host_socket();
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
-            if answers(&socket).await {
-                return Ok(Opening::Held { socket });
+            if let Some(transport) = answering(&socket).await {
+                return Ok(Opening::Held { socket, transport });
             }
             // Spares loading the plugins in vain.
             if !is_held(&paths) {
                 match orchestrator(global, config, &paths, &options.api)? {
                     Ok(orchestrator) => {
-                        if options.engine == Engine::Working {
+                        if options.engine == Engine::Working && !config.plugins.is_empty() {
                             unmatched::tell(config, &known(&orchestrator)?);
                         }
                         let host = Self::with(orchestrator, options).await?;
@@ -185,17 +187,15 @@ impl Embedded {
     }
 }
 
-/// Whether a host answers there. That something listens is not enough: a program that a
-/// killed host was just starting has its socket until it is executed.
-async fn answers(socket: &Path) -> bool {
-    if UnixStream::connect(socket).await.is_err() {
-        return false;
-    }
-    let Ok(transport) = Transport::socket(socket) else {
-        return false;
-    };
+/// The way to the host that answers there. That something listens is not enough: a program
+/// that a killed host was just starting has its socket until it is executed.
+async fn answering(socket: &Path) -> Option<Transport> {
+    // A client is made only where there is somebody to ask.
+    UnixStream::connect(socket).await.ok()?;
+    let transport = Transport::socket(socket).ok()?;
     let asked = transport.send(Ask::get("/health/live"));
-    matches!(tokio::time::timeout(PATIENCE, asked).await, Ok(Ok(_)))
+    let answered = tokio::time::timeout(PATIENCE, asked).await;
+    matches!(answered, Ok(Ok(_))).then_some(transport)
 }
 
 /// Whether another process has the folder.

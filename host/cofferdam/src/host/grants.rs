@@ -2,13 +2,8 @@
 
 use crate::config::Config;
 use anyhow::{Context, Result};
-use cofferdam_contract::grants::{Granted, HTTP};
+use cofferdam_contract::grants::{Granted, HTTP, SECRETS, TOOL};
 use cofferdam_orchestrator::grants::{Grants, PluginGrants};
-
-/// The interface behind `[plugins.ID.grants.tool]`.
-const TOOL: &str = "cofferdam:tool/tool";
-/// The interface behind `[plugins.ID.grants.secrets]`.
-const SECRETS: &str = "cofferdam:runtime/secrets";
 
 /// Which interfaces each plugin was granted.
 pub fn interfaces(config: &Config) -> Granted {

@@ -3,7 +3,7 @@
 //! A proposal's scope is compared key by key, and what cannot be shown to be narrower
 //! counts as wider: a person looks at it once too often rather than once too seldom.
 
-use super::{HTTP, capability};
+use super::{HTTP, SECRETS, TOOL, capability};
 use crate::kinds::Kind;
 use crate::manifest::Manifest;
 use serde::{Deserialize, Serialize};
@@ -206,9 +206,6 @@ fn scope(grant: &Map<String, Value>) -> String {
     serde_json::to_string(grant).unwrap_or_default()
 }
 
-/// The capability to read secrets.
-const SECRETS: &str = "cofferdam:runtime/secrets";
-
 /// What the absence of a key means at one place of a scope. Elsewhere names are somebody's
 /// own: programs and variables may be called as a key is.
 #[derive(Default)]
@@ -231,7 +228,7 @@ impl Keys {
                 allowances: &["names"],
                 ..Self::default()
             },
-            ("cofferdam:tool/tool", 1) => Self {
+            (TOOL, 1) => Self {
                 allowances: &["arguments", "environment", "network"],
                 ..Self::default()
             },
@@ -318,7 +315,6 @@ mod tests {
 
     #[test]
     fn scopes_widen_unless_they_are_shown_to_be_within() {
-        const TOOL: &str = "cofferdam:tool/tool";
         let http = [
             (json!({"hosts": ["a", "b"]}), json!({"hosts": ["a"]}), false),
             (json!({"hosts": ["a"]}), json!({"hosts": ["a", "b"]}), true),
@@ -436,7 +432,6 @@ mod tests {
 
     #[test]
     fn what_is_wanted_no_more_is_granted_no_more() {
-        const TOOL: &str = "cofferdam:tool/tool";
         let sh = json!({ "program": "sh", "arguments": ["-c"] });
         let echo = json!({ "program": "echo" });
         // The interface, what was granted, what was and what is proposed, what is left.

@@ -202,10 +202,8 @@ pub(super) fn lines(plugin: &str, missing: &Difference) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cofferdam_contract::grants::{SECRETS, TOOL};
     use serde_json::json;
-
-    const TOOL: &str = "cofferdam:tool/tool";
-    const SECRETS: &str = "cofferdam:runtime/secrets";
 
     fn want(interface: &str, grant: &Value) -> Want {
         Want {

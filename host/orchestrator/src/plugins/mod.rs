@@ -32,6 +32,7 @@ mod error;
 mod host;
 mod install;
 mod installations;
+mod lineage;
 mod list;
 mod policy;
 mod remove;

@@ -26,13 +26,7 @@ impl Store {
         audit: &NewAudit,
     ) -> Result<Activation, StoreError> {
         self.write(Durability::Process, |tx| {
-            let other = first(
-                tx,
-                "SELECT id FROM plugin_activations
-                 WHERE plugin = ?1 AND finished IS NULL AND outcome = 'going-on'",
-                [&new.plugin],
-                |row| row.get::<_, String>(0),
-            )?;
+            let other = going_on(tx, "plugin", &new.plugin)?;
             if let Some(other) = other {
                 return Err(StoreError::conflict(
                     "plugin",
@@ -311,4 +305,22 @@ fn activation(row: &Row<'_>) -> rusqlite::Result<Activation> {
         started: row.get("started")?,
         finished: row.get("finished")?,
     })
+}
+
+/// The activation that has not come to its publishing and whose `column`, `plugin` or
+/// `to_digest`, is this.
+pub(super) fn going_on(
+    connection: &Connection,
+    column: &'static str,
+    value: &str,
+) -> Within<Option<String>> {
+    first(
+        connection,
+        &format!(
+            "SELECT id FROM plugin_activations
+             WHERE {column} = ?1 AND finished IS NULL AND outcome = 'going-on'"
+        ),
+        [value],
+        |row| row.get(0),
+    )
 }

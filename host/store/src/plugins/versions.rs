@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Row, params};
 use serde_json::json;
 
+use super::activations::going_on;
 use super::tell;
 use crate::error::Within;
 use crate::event_kind;
@@ -161,13 +162,7 @@ impl Store {
                 )
                 .into());
             }
-            let coming = first(
-                tx,
-                "SELECT id FROM plugin_activations
-                 WHERE to_digest = ?1 AND finished IS NULL AND outcome = 'going-on'",
-                [&found.digest],
-                |row| row.get::<_, String>(0),
-            )?;
+            let coming = going_on(tx, "to_digest", &found.digest)?;
             if let Some(activation) = coming {
                 return Err(refuse(format!(
                     "the activation {activation} of it goes on; wait for its end"

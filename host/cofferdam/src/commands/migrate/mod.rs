@@ -12,7 +12,7 @@ mod show;
 use crate::cli::{Global, Migrate};
 use crate::client::problem::ClientError;
 use crate::client::session::{Engine, Session};
-use crate::client::{Ask, path};
+use crate::client::{Ask, MOST_HOSTS, path};
 use crate::config::Config;
 use crate::host;
 use anyhow::{Result, bail};
@@ -50,9 +50,6 @@ pub async fn run(command: &Migrate, global: &Global, config: &Config) -> Result<
         }
     }
 }
-
-/// How many hosts may leave before the command gives up.
-const MOST_HOSTS: u32 = 5;
 
 /// Whether the host went away.
 fn is_gone(error: &anyhow::Error) -> bool {
