@@ -32,6 +32,7 @@
 pub mod catalogue;
 pub mod disks;
 pub mod error;
+pub mod filelock;
 pub mod grants;
 pub mod guest;
 pub mod identity;
@@ -51,6 +52,7 @@ pub use catalogue::{
     StepReference,
 };
 pub use error::MigrateError;
+pub use filelock::FileLock;
 pub use identity::{Actor, Via};
 pub use paths::StatePaths;
 pub use plugins::{PluginRegistry, PluginsError};

@@ -1,6 +1,7 @@
 //! The host's heart: everything that the API and the command line use, in one place.
 
 use crate::catalogue::{BuiltInWorkflow, Catalogue};
+use crate::filelock::FileLock;
 use crate::identity::Identity;
 use crate::metrics::{Metrics, Standing};
 use crate::paths::StatePaths;
@@ -15,7 +16,7 @@ use crate::tool::{Grants, ToolHost};
 use cofferdam_store::{
     ApprovalFilter, ApprovalState, Durability, IdempotencyKey, PageRequest, Store,
 };
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -109,7 +110,7 @@ pub struct Orchestrator {
     writer: Mutex<Option<LogWriter>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     /// Held as long as this host uses the folder.
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl std::fmt::Debug for Orchestrator {
@@ -303,7 +304,7 @@ fn prepare(path: &Path) -> Result<PathBuf, OpenError> {
     path.canonicalize().map_err(failed)
 }
 
-fn lock(paths: &StatePaths) -> Result<File, OpenError> {
+fn lock(paths: &StatePaths) -> Result<FileLock, OpenError> {
     let failed = |error| OpenError::Folder {
         path: paths.root().to_owned(),
         error,
@@ -314,9 +315,7 @@ fn lock(paths: &StatePaths) -> Result<File, OpenError> {
         .write(true)
         .open(paths.host_lock())
         .map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(paths.root().to_owned())),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
-    }
+    FileLock::take(file)
+        .map_err(failed)?
+        .ok_or_else(|| OpenError::InUse(paths.root().to_owned()))
 }

@@ -21,8 +21,8 @@ use cofferdam_api::{ApiOptions, LocalActor};
 use cofferdam_orchestrator::metrics::Metrics;
 use cofferdam_orchestrator::paths::StatePaths;
 use cofferdam_orchestrator::plugins::{CallWatch, PluginOptions};
-use cofferdam_orchestrator::{OpenError, Options, Orchestrator};
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use cofferdam_orchestrator::{FileLock, OpenError, Options, Orchestrator};
+use std::fs::{DirBuilder, OpenOptions};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -100,7 +100,7 @@ impl Embedded {
                 return Ok(Opening::Held { socket, transport });
             }
             // Spares loading the plugins in vain.
-            if !is_held(&paths) {
+            if !FileLock::is_held(&paths.host_lock()) {
                 match orchestrator(global, config, &paths, &options.api)? {
                     Ok(orchestrator) => {
                         if options.engine == Engine::Working && !config.plugins.is_empty() {
@@ -198,13 +198,6 @@ async fn answering(socket: &Path) -> Option<Transport> {
     matches!(answered, Ok(Ok(_))).then_some(transport)
 }
 
-/// Whether another process has the folder.
-fn is_held(paths: &StatePaths) -> bool {
-    // Not made by looking: a file that is not there is not locked.
-    File::open(paths.host_lock())
-        .is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
-}
-
 /// The facade over the plugins; the inner error is why the state cannot be opened.
 fn orchestrator(
     global: &Global,
@@ -266,7 +259,7 @@ fn known(orchestrator: &Orchestrator) -> Result<unmatched::Known> {
 }
 
 /// The lock of a state folder that no host may have meanwhile.
-pub fn exclusive(paths: &StatePaths) -> Result<File> {
+pub fn exclusive(paths: &StatePaths) -> Result<FileLock> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -280,16 +273,14 @@ pub fn exclusive(paths: &StatePaths) -> Result<File> {
         .mode(0o600)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => bail!(
-            "a host has the state folder {}; stop it first",
-            paths.root().display()
-        ),
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("cannot lock {}", path.display()))
-        }
-    }
+    FileLock::take(file)
+        .with_context(|| format!("cannot lock {}", path.display()))?
+        .with_context(|| {
+            format!(
+                "a host has the state folder {}; stop it first",
+                paths.root().display()
+            )
+        })
 }
 
 /// The name of the account, for the audit log.

@@ -10,6 +10,7 @@
 
 use super::report::{NewDisk, Report, write_whole};
 use crate::MigrateError;
+use crate::filelock::FileLock;
 use cofferdam_disk::DiskError;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -50,7 +51,7 @@ pub struct Output {
     made: bool,
     /// Whether what is unfinished is left for the next attempt when this is dropped.
     keep: bool,
-    _lock: File,
+    _lock: FileLock,
 }
 
 fn file_error(what: &'static str, path: &Path) -> impl Fn(std::io::Error) -> MigrateError {
@@ -165,11 +166,13 @@ impl Output {
             .map_err(file_error("cannot make the output folder", folder))?;
         let lock = File::create(staging.join(LOCK))
             .map_err(file_error("cannot write to the output folder", folder))?;
-        if lock.try_lock().is_err() {
-            return Err(MigrateError::Disk(DiskError::Locked {
-                path: staging.display().to_string(),
-            }));
-        }
+        let lock = FileLock::take(lock)
+            .map_err(file_error("cannot lock", &staging.join(LOCK)))?
+            .ok_or_else(|| {
+                MigrateError::Disk(DiskError::Locked {
+                    path: staging.display().to_string(),
+                })
+            })?;
         Ok(Self {
             folder: folder.to_owned(),
             staging,

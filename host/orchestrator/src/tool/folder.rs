@@ -13,10 +13,11 @@
 //! What is read back is not trusted: a record that is not whole, or not of this operation,
 //! is no record.
 
+use crate::filelock::FileLock;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -179,16 +180,12 @@ impl Folder {
     }
 
     /// Takes the lock, or none where another supervisor holds it.
-    pub fn lock(&self) -> io::Result<Option<File>> {
+    pub fn lock(&self) -> io::Result<Option<FileLock>> {
         let file = private()
             .create(true)
             .truncate(false)
             .open(self.0.join("lock"))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        FileLock::take(file)
     }
 
     /// Whether a supervisor holds the lock. Asking takes it for a moment: only where

@@ -2,8 +2,8 @@
 
 use crate::commands::doctor::treatment::Treatment;
 use crate::commands::doctor::{Finding, Site};
+use cofferdam_orchestrator::FileLock;
 use cofferdam_store::{Store, StoreError};
-use std::fs::TryLockError;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -182,7 +182,7 @@ pub async fn host(site: &Site<'_>) -> (Holder, Vec<Finding>) {
     let (mut held, mut answers) = (false, false);
     // A command that is the host for a moment holds the folder and takes no clients.
     for _ in 0..20 {
-        held = is_locked(&site.state.host_lock());
+        held = FileLock::is_held(&site.state.host_lock());
         answers = tokio::net::UnixStream::connect(&socket).await.is_ok();
         if !held || answers {
             break;
@@ -214,12 +214,4 @@ pub async fn host(site: &Site<'_>) -> (Holder, Vec<Finding>) {
         ),
         (false, _) => (Holder::Nobody, Vec::new()),
     }
-}
-
-fn is_locked(path: &Path) -> bool {
-    // Not made by looking: a file that is not there is not locked.
-    let Ok(file) = std::fs::File::open(path) else {
-        return false;
-    };
-    matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
