@@ -6,6 +6,8 @@
 //! in it are filled in by [`Manifest::settings`], so that plugins need none of their own.
 
 pub use crate::limits::Limits;
+
+use crate::kinds::Kind;
 use crate::limits::OutOfRange;
 
 use serde::{Deserialize, Serialize};
@@ -73,12 +75,21 @@ pub struct WantedCapability {
     pub grant: Map<String, Value>,
 }
 
-/// How to build a plugin that is not a Rust crate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// How to build a plugin: in a language that the host's tools know, or by a command of the
+/// author's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Build {
+    /// The language, by the name that `cofferdam plugin new --lang` has for it.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// The world that the component is to export. Languages whose tools read it from the
+    /// source need none; where it is given, the component is compared with it.
+    #[serde(default)]
+    pub world: Option<Kind>,
     /// Program and arguments, run in the plugin's folder. `{output}` is the component to
-    /// write, `{wit}` the folder with the contract.
+    /// write, `{wit}` the folder with the contract. Only where there is no language.
+    #[serde(default)]
     pub command: Vec<String>,
 }
 
@@ -209,6 +220,14 @@ impl Manifest {
         }
         if let Err(error) = self.limits.check() {
             return Err(ManifestError::Limit { error });
+        }
+        if let Some(build) = &self.build
+            && build.language.is_some() != build.command.is_empty()
+        {
+            return refuse(
+                "build",
+                "it has to have either a `language` or a `command` with a program".to_owned(),
+            );
         }
         for (index, wanted) in self.capabilities.iter().enumerate() {
             let name = &wanted.name;
@@ -347,6 +366,18 @@ mod tests {
             ("[order]\nbefore = [\"a\", \"b\\nc\"]", "`order.before`"),
             ("sumary = \"x\"", "unknown field `sumary`"),
             ("[limits]\nmemory-mib = 0", "between 1 and"),
+            (
+                "[build]\ncommand = []",
+                "either a `language` or a `command`",
+            ),
+            (
+                "[build]\nlanguage = \"rust\"\ncommand = [\"make\"]",
+                "either a `language` or a `command`",
+            ),
+            (
+                "[build]\nlanguage = \"rust\"\nworld = \"fixr\"",
+                "unknown variant `fixr`, expected one of `disk-source`",
+            ),
             ("[limits]\nmemory = 1", "unknown field `memory`"),
             (
                 "[[capabilities]]\nname = \"tool\"\nwhy = \"w\"\ngrant.x.program = \"x\"",
