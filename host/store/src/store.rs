@@ -3,7 +3,7 @@
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -47,7 +47,7 @@ struct Inner {
     readers: Mutex<Vec<Connection>>,
     writer: Arc<Mutex<Writer>>,
     log: LogSync,
-    observer: OnceLock<Observer>,
+    observers: RwLock<Vec<Observer>>,
 }
 
 /// Told how long each change took, with what it survives.
@@ -165,7 +165,7 @@ impl Store {
             inner: Arc::new(Inner {
                 path,
                 log,
-                observer: OnceLock::new(),
+                observers: RwLock::default(),
                 options,
                 checkpointer,
                 readers: Mutex::new(Vec::new()),
@@ -183,10 +183,15 @@ impl Store {
     }
 
     /// Has `observer` told of each change from now on: how durable it was, and how long it
-    /// took, waiting for others included. Only the first observer is told.
+    /// took, waiting for others included. It is told before the change is answered, one after
+    /// the other where there are several.
     pub fn observe_writes(&self, observer: impl Fn(Durability, Duration) + Send + Sync + 'static) {
-        // A second one would be a mistake that changes no data.
-        let _second = self.inner.observer.set(Box::new(observer));
+        let mut observers = self
+            .inner
+            .observers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        observers.push(Box::new(observer));
     }
 
     /// The database file.
@@ -209,7 +214,12 @@ impl Store {
         if durability == Durability::Power && changed {
             self.inner.log.sync()?;
         }
-        if let Some(observer) = self.inner.observer.get() {
+        let observers = self
+            .inner
+            .observers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        for observer in observers.iter() {
             observer(durability, began.elapsed());
         }
         Ok(value)

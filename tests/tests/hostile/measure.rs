@@ -37,7 +37,6 @@ impl Held {
     pub async fn settled(fine: impl Fn(&Self) -> bool) -> Self {
         let until = Instant::now() + SETTLE;
         loop {
-            give_back();
             let held = Self::now();
             if fine(&held) || Instant::now() > until {
                 return held;
@@ -45,17 +44,6 @@ impl Held {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
-}
-
-/// Has the allocator give back what nobody uses: after a GiB of content in blocks of 16 MiB,
-/// glibc keeps some hundred MiB for the next, which nobody left there.
-#[allow(unsafe_code, reason = "the C library's function has no safe wrapper")]
-fn give_back() {
-    unsafe extern "C" {
-        /// malloc_trim(3)
-        safe fn malloc_trim(pad: usize) -> std::ffi::c_int;
-    }
-    malloc_trim(0);
 }
 
 /// Some latencies, ready to be asked.
@@ -78,6 +66,11 @@ impl Latencies {
         let rank = (self.0.len() * hundredths).div_ceil(100).checked_sub(1)?;
         self.0.get(rank).copied()
     }
+
+    /// Whether there were calls and 99 of a hundred took no longer than this.
+    pub fn within(&self, most: Duration) -> bool {
+        self.percentile(99).is_some_and(|p99| p99 <= most)
+    }
 }
 
 #[test]
@@ -87,7 +80,9 @@ fn percentiles_are_ranks() {
     assert_eq!(latencies.percentile(50), Some(ms(100)));
     assert_eq!(latencies.percentile(99), Some(ms(198)));
     assert_eq!(latencies.percentile(100), Some(ms(200)));
+    assert!(latencies.within(ms(198)) && !latencies.within(ms(197)));
     assert_eq!(Latencies::new(Vec::new()).percentile(99), None);
+    assert!(!Latencies::new(Vec::new()).within(ms(1)));
 }
 
 #[tokio::test]

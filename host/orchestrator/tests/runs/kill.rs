@@ -1,8 +1,8 @@
 //! The host killed after each write to the journal, one after the other.
 //!
-//! A child process of this test binary is the host. A thread in it aborts the process as
-//! soon as the journal has as many events as it was told to live for; the parent starts
-//! the next over the same folder, until the run ends. An outside ledger, one file for each
+//! A child process of this test binary is the host. It aborts itself in the write with which
+//! the journal has as many events as it was told to live for; the parent starts the next
+//! over the same folder, until the run ends. An outside ledger, one file for each
 //! key that an effect was started under, says whether anything happened twice.
 
 use crate::common::{Host, actor};
@@ -42,13 +42,20 @@ async fn child() {
     let limit: i64 = events.parse().unwrap();
     let host = Host::over(state, Arc::default()).await;
     let store = host.orchestrator.store.clone();
-    std::thread::spawn(move || {
-        loop {
+    let die = {
+        let store = store.clone();
+        move || {
             if store.newest_event().unwrap_or(0) >= limit {
                 std::process::abort();
             }
         }
+    };
+    store.observe_writes({
+        let die = die.clone();
+        move |_, _| die()
     });
+    // What it went on with has written already.
+    die();
     let runs = &host.orchestrator.runs;
     let listed = runs
         .list(&RunFilter::default(), &PageRequest::default())
