@@ -113,7 +113,7 @@ fn reference(schema: &Value) -> Option<&'static str> {
 }
 
 /// Whether a plugin can be called so.
-fn is_id(text: &str) -> bool {
+pub fn is_id(text: &str) -> bool {
     text.len() <= 64
         && text.starts_with(|c: char| c.is_ascii_lowercase())
         && text

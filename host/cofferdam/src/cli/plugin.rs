@@ -9,6 +9,8 @@ pub enum Plugin {
     /// The plugins of the host: which version serves, whether it is well, what was refused
     /// and why.
     List(ListPlugins),
+    /// Begin a plugin: a small project that builds and passes its tests at once.
+    New(NewPlugin),
     /// What a file is, wants and is limited to. Nothing of it is run.
     Inspect {
         /// The component.
@@ -17,6 +19,7 @@ pub enum Plugin {
     /// Build a plugin's folder into a component that carries its manifest.
     Build {
         /// The folder with plugin.toml.
+        #[arg(default_value = ".")]
         folder: PathBuf,
         /// The component to write [default: ID.wasm].
         #[arg(short = 'o', long = "out", value_name = "FILE")]
@@ -69,6 +72,22 @@ pub enum Plugin {
     },
     /// Build a plugin's folder and swap the plugin at each change, for its author.
     Watch(WatchPlugin),
+}
+
+/// The arguments of `plugin new`.
+#[derive(Args)]
+pub struct NewPlugin {
+    /// The plugin's id: lower-case letters, digits and dashes.
+    pub name: String,
+    /// The world that it exports, such as fixer or workflow-step.
+    #[arg(long)]
+    pub world: String,
+    /// The language that it is written in.
+    #[arg(long = "lang", value_name = "LANGUAGE")]
+    pub language: String,
+    /// The folder to make [default: NAME].
+    #[arg(long)]
+    pub folder: Option<PathBuf>,
 }
 
 /// The arguments of `plugin list`.

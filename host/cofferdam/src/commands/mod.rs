@@ -13,6 +13,7 @@ mod plugin_build;
 mod plugin_install;
 mod plugin_limits;
 mod plugin_list;
+mod plugin_new;
 mod plugin_replay;
 mod plugin_sources;
 mod plugin_stages;

@@ -1,8 +1,8 @@
 //! `cofferdam plugin`: which command is whose, and `inspect`.
 
 use super::{
-    plugin_build, plugin_install, plugin_limits, plugin_list, plugin_replay, plugin_versions,
-    plugin_watch,
+    plugin_build, plugin_install, plugin_limits, plugin_list, plugin_new, plugin_replay,
+    plugin_versions, plugin_watch,
 };
 use crate::cli::{Global, Output, Plugin};
 use crate::config::Config;
@@ -17,6 +17,7 @@ use std::process::ExitCode;
 pub async fn run(command: &Plugin, global: &Global) -> Result<ExitCode> {
     match command {
         Plugin::List(command) => plugin_list::run(command, global).await,
+        Plugin::New(command) => plugin_new::run(command, global.output),
         Plugin::Inspect { file } => inspect(file, global),
         Plugin::Build { folder, out } => {
             plugin_build::run(folder, out.as_deref(), global.output).await

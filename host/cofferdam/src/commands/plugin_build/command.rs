@@ -1,6 +1,6 @@
 //! A language that this program knows nothing of: `[build] command` says how it is built.
 
-use super::languages::{Job, Language, Missing};
+use super::languages::{Builder, Job, Missing};
 use super::tools;
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -10,11 +10,7 @@ use tokio::process::Command;
 pub struct OwnCommand;
 
 #[async_trait]
-impl Language for OwnCommand {
-    fn name(&self) -> &'static str {
-        "command"
-    }
-
+impl Builder for OwnCommand {
     async fn missing(&self, job: &Job<'_>) -> Result<Vec<Missing>> {
         let program = job.build.command.first();
         let missing = program.filter(|program| tools::find(program, job.folder).is_none());

@@ -1,6 +1,7 @@
 //! The languages that plugins are written in: what each module of them has to say.
 
 use super::{contract, rust, tools};
+use crate::commands::plugin_new::ProjectFile;
 use anyhow::{Result, bail};
 use async_trait::async_trait;
 use cofferdam_contract::manifest::Build;
@@ -11,18 +12,29 @@ use tokio::process::Command;
 /// Every language, in the order in which people are told of them.
 const ALL: [&dyn Language; 1] = [&rust::Rust];
 
-/// One language.
+/// A way of building plugins.
 #[async_trait]
-pub trait Language: Sync {
-    /// Its name in `[build] language` and `plugin new --lang`.
-    fn name(&self) -> &'static str;
-
+pub trait Builder: Sync {
     /// What a build needs that this machine does not have. Quick, and without effect.
     async fn missing(&self, job: &Job<'_>) -> Result<Vec<Missing>>;
 
     /// Builds: the bytes of a component, whose manifest is put in or replaced afterwards.
     /// Called where nothing is missing.
     async fn build(&self, job: &Job<'_>) -> Result<Vec<u8>>;
+}
+
+/// One language.
+pub trait Language: Builder {
+    /// Its name in `[build] language` and `plugin new --lang`.
+    fn name(&self) -> &'static str;
+
+    /// What a new project has beside its template's files: the SDK, as
+    /// [`vendored`](crate::commands::plugin_new::vendored) gives it, and what the language
+    /// needs to find it.
+    fn project(&self) -> Result<Vec<ProjectFile>>;
+
+    /// The command that runs a project's unit tests.
+    fn unit_tests(&self) -> &'static str;
 }
 
 /// One thing that is missing.
@@ -88,7 +100,7 @@ pub fn find(name: &str) -> Result<&'static dyn Language> {
     let found = ALL.into_iter().find(|language| language.name() == name);
     let Some(language) = found else {
         bail!(
-            "there is no language {name:?}{}; there are {}",
+            "there is no language {name:?}{}; known are {}",
             did_you_mean(name, names()),
             names().join(", ")
         );

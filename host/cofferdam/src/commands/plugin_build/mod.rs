@@ -1,7 +1,7 @@
 //! `cofferdam plugin build`: a folder with `plugin.toml` becomes one component that carries
 //! its manifest.
 //!
-//! **Design.** A module for each language ([`Language`]) says what of its tools is missing on
+//! **Design.** A module for each language ([`languages`]) says what of its tools is missing on
 //! this machine and how to install it, which is told before anything is built, and builds. The
 //! language stands in `[build]` of `plugin.toml`; a folder with a Cargo.toml and no `[build]`
 //! is Rust, and a language that is not among them says a `command` of its own. The contract
@@ -17,10 +17,11 @@ mod contract;
 pub mod languages;
 mod missing;
 mod rust;
+mod rust_sdk;
 mod tools;
 
 use self::command::OwnCommand;
-use self::languages::{Job, Language};
+use self::languages::{Builder, Job};
 use crate::cli::Output;
 use crate::exit::CANCELLED;
 use crate::progress::Interrupts;
@@ -67,7 +68,7 @@ pub async fn build(folder: &Path) -> Result<Built> {
     let manifest =
         Manifest::parse(&text).with_context(|| format!("{} cannot be used", file.display()))?;
     let build = manifest.build.clone().unwrap_or_default();
-    let language =
+    let builder =
         choose(folder, &build).with_context(|| format!("{} cannot be built", folder.display()))?;
     let scratch = tempfile::tempdir().context("no room for temporary files")?;
     let job = Job {
@@ -75,8 +76,8 @@ pub async fn build(folder: &Path) -> Result<Built> {
         build: &build,
         scratch: scratch.path(),
     };
-    missing::none(language.missing(&job).await?)?;
-    let bytes = language.build(&job).await?;
+    missing::none(builder.missing(&job).await?)?;
+    let bytes = builder.build(&job).await?;
     let component = embed_manifest(&bytes, &manifest).context("the build's result is no plugin")?;
     let inspection = inspect(&component).context("the build's result is no plugin")?;
     if let Some(world) = build.world
@@ -94,10 +95,11 @@ pub async fn build(folder: &Path) -> Result<Built> {
     })
 }
 
-/// The language of a folder.
-fn choose(folder: &Path, build: &Build) -> Result<&'static dyn Language> {
+/// How a folder is built.
+fn choose(folder: &Path, build: &Build) -> Result<&'static dyn Builder> {
     if let Some(name) = &build.language {
-        return languages::find(name).context("the [build] table of its plugin.toml");
+        let language = languages::find(name).context("the [build] table of its plugin.toml")?;
+        return Ok(language);
     }
     if !build.command.is_empty() {
         return Ok(&OwnCommand);

@@ -1,8 +1,9 @@
 //! Rust: cargo builds the crate for wasm32-wasip2, optimised, whatever profiles its workspace
 //! has.
 
-use super::languages::{Job, Language, Missing};
-use super::tools;
+use super::languages::{Builder, Job, Language, Missing};
+use super::{rust_sdk, tools};
+use crate::commands::plugin_new::ProjectFile;
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use std::path::{Path, PathBuf};
@@ -31,11 +32,7 @@ const OPTIMISED: [&str; 10] = [
 pub struct Rust;
 
 #[async_trait]
-impl Language for Rust {
-    fn name(&self) -> &'static str {
-        "rust"
-    }
-
+impl Builder for Rust {
     async fn missing(&self, job: &Job<'_>) -> Result<Vec<Missing>> {
         if job.ask("cargo", &["--version"]).await.is_none() {
             return Ok(vec![Missing::new(
@@ -58,6 +55,20 @@ impl Language for Rust {
         let component = compile(job).await?;
         std::fs::read(&component)
             .with_context(|| format!("the build left no {}", component.display()))
+    }
+}
+
+impl Language for Rust {
+    fn name(&self) -> &'static str {
+        "rust"
+    }
+
+    fn project(&self) -> Result<Vec<ProjectFile>> {
+        rust_sdk::files()
+    }
+
+    fn unit_tests(&self) -> &'static str {
+        "cargo test"
     }
 }
 
