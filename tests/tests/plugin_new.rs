@@ -34,17 +34,26 @@ fn a_new_rust_project_of_each_world_passes_its_tests_and_is_built() {
         // What is said to come next is what is done next.
         let next: Vec<&str> = said.lines().skip(1).map(str::trim).collect();
         let (enter, build) = (format!("cd {name}"), "cofferdam plugin build");
-        assert_eq!(next, [&enter, "cargo test", build], "{said}");
+        let test = format!("cofferdam plugin test {name}.wasm");
+        assert_eq!(next, [&enter, "cargo test", build, &test], "{said}");
         let mut tests = Command::new("cargo");
         let ran = run(prepared(tests.arg("test"), &project)).code(0);
         assert!(ran.stdout.contains("tests::cases ... ok"), "{}", ran.stdout);
         let mut build = cofferdam(&project, &["plugin", "build"]);
-        run(prepared(&mut build, &project)).code(0);
+        run(prepared(&mut build, &project)).code(0).says(&[]);
         let component = format!("{name}.wasm");
         let inspect = ["plugin", "inspect", &component, "--output", "json"];
         let inspected = run(&mut cofferdam(&project, &inspect)).code(0).json();
         assert_eq!(inspected["kind"], world);
         assert_eq!(inspected["manifest"]["id"], name);
+        let test = ["plugin", "test", &component, "--output", "json"];
+        let report = run(&mut cofferdam(&project, &test)).code(0).json();
+        let checks = report["checks"].as_array().unwrap();
+        assert_eq!(
+            checks.last().unwrap()["result"],
+            "passed",
+            "its cases: {report:#}"
+        );
         // The versions are those of the lock that came with it.
         let lock = std::fs::read_to_string(project.join("Cargo.lock")).unwrap();
         assert!(lock.contains("name = \"wit-bindgen\"\nversion = \"0.61.1\""));

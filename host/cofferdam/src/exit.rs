@@ -44,6 +44,8 @@ pub const DIVERGED: u8 = 12;
 pub const NOT_GRANTED: u8 = 13;
 /// A stage of the activation failed; the version that served before serves.
 pub const NOT_ACTIVATED: u8 = 14;
+/// A check of the conformance kit failed.
+pub const NONCONFORMING: u8 = 15;
 /// Stopped by the user.
 pub const CANCELLED: u8 = 130;
 

@@ -13,7 +13,7 @@ mod workflow;
 pub use access::{GrantCommand, SecretCommand, TokenCommand, UserCommand};
 pub use disk::Disk;
 pub use migrate::Migrate;
-pub use plugin::{Decide, InstallPlugin, ListPlugins, NewPlugin, Plugin, WatchPlugin};
+pub use plugin::{Decide, InstallPlugin, ListPlugins, NewPlugin, Plugin, TestPlugin, WatchPlugin};
 pub use run::Run;
 pub use runs::{Follow, ListRuns, RunLogs, RunsCommand};
 pub use server::{LogFormat, Serve};

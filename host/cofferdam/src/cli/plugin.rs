@@ -25,6 +25,9 @@ pub enum Plugin {
         #[arg(short = 'o', long = "out", value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Run the conformance kit: whether a component keeps the contract of its world, and what to
+    /// change where it does not. Nothing outside is touched.
+    Test(TestPlugin),
     /// Run a plugin against recordings of its calls, without what they happened on, and say
     /// whether it does the same. Nothing outside is touched.
     Replay {
@@ -88,6 +91,17 @@ pub struct NewPlugin {
     /// The folder to make [default: NAME].
     #[arg(long)]
     pub folder: Option<PathBuf>,
+}
+
+/// The arguments of `plugin test`.
+#[derive(Args)]
+pub struct TestPlugin {
+    /// The component.
+    pub file: PathBuf,
+    /// The plugin's folder, with its own cases in `cases/` [default: the component's folder,
+    /// where it holds plugin.toml and cases].
+    #[arg(long, value_name = "FOLDER")]
+    pub cases: Option<PathBuf>,
 }
 
 /// The arguments of `plugin list`.

@@ -17,6 +17,7 @@ mod plugin_new;
 mod plugin_replay;
 mod plugin_sources;
 mod plugin_stages;
+mod plugin_test;
 mod plugin_versions;
 mod plugin_watch;
 mod restore;

@@ -2,7 +2,7 @@
 
 use super::{
     plugin_build, plugin_install, plugin_limits, plugin_list, plugin_new, plugin_replay,
-    plugin_versions, plugin_watch,
+    plugin_test, plugin_versions, plugin_watch,
 };
 use crate::cli::{Global, Output, Plugin};
 use crate::config::Config;
@@ -21,6 +21,10 @@ pub async fn run(command: &Plugin, global: &Global) -> Result<ExitCode> {
         Plugin::Inspect { file } => inspect(file, global),
         Plugin::Build { folder, out } => {
             plugin_build::run(folder, out.as_deref(), global.output).await
+        }
+        Plugin::Test(command) => {
+            super::local_only(global, "plugin test")?;
+            plugin_test::run(command, global.output).await
         }
         Plugin::Replay {
             recording,

@@ -46,7 +46,9 @@ fn plugin_folder(named: &Path) -> PathBuf {
 
 /// The component's folder, where it is a plugin's own.
 fn beside(file: &Path) -> Option<PathBuf> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let own = folder.join("plugin.toml").is_file() && folder.join("cases").is_dir();
     own.then(|| folder.to_owned())

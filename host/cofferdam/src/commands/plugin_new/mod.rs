@@ -53,6 +53,7 @@ pub fn run(command: &NewPlugin, output: Output) -> Result<ExitCode> {
         format!("cd {}", folder.display()),
         language.unit_tests().to_owned(),
         "cofferdam plugin build".to_owned(),
+        format!("cofferdam plugin test {}.wasm", name.kebab),
     ];
     if output == Output::Json {
         json(&Made {
@@ -178,9 +179,18 @@ mod tests {
                         assert!(!path.contains(left) && !content.contains(left), "{path}");
                     }
                 }
-                let case = |path: &str| path.starts_with("cases/") && path.ends_with("/case.toml");
-                let cases = files.iter().any(|(path, _)| case(path));
-                assert!(cases || world == "filesystem", "{place} has no case");
+                let cases: Vec<&str> = files
+                    .iter()
+                    .filter(|(path, _)| path.starts_with("cases/"))
+                    .filter_map(|(path, _)| path.strip_suffix("/case.toml"))
+                    .collect();
+                assert!(
+                    !cases.is_empty() || world == "filesystem",
+                    "{place} has no case"
+                );
+                for case in cases {
+                    text(&format!("{case}/expected.json"));
+                }
                 seen += 1;
             }
         }

@@ -1,72 +1,65 @@
 //! The SDK's guest in memory behind the services that a component imports.
 
+use super::unreadable;
 use crate::convert;
 use async_trait::async_trait;
-use cofferdam_contract::services::{Context, Edits, View};
-use cofferdam_contract::types::{
-    Attributes, Error, Level, Metadata, Page, Severity, Space, Timestamp,
-};
+use cofferdam_contract::services::{Edits, View};
+use cofferdam_contract::types::{Attributes, Error, Metadata, Page, Severity, Space};
 use cofferdam_sdk::guest::Guest;
 use cofferdam_sdk::testing::MemoryGuest;
 use cofferdam_sdk::tree::FileTree;
-use std::sync::{Arc, Mutex};
+use std::sync::{Mutex, PoisonError};
 
-/// A case's run: its time, in seconds since 1970.
-pub struct CaseRun(pub i64);
-
-impl Context for CaseRun {
-    fn run_id(&self) -> String {
-        "case".to_owned()
-    }
-    fn cancelled(&self) -> bool {
-        false
-    }
-    fn now(&self) -> Timestamp {
-        Timestamp {
-            seconds: self.0,
-            nanoseconds: 0,
-        }
-    }
-    fn progress(&self, _: &str, _: u64, _: u64, _: &str) {}
-    fn log(&self, _: &str, _: Level, _: &str, _: &[(String, String)]) {}
+/// The guest, of whose files nothing can be read where `readable` is not set.
+pub(crate) struct Shared {
+    pub(crate) guest: Mutex<MemoryGuest>,
+    pub(crate) readable: bool,
 }
-
-/// The guest, which the test looks at afterwards.
-pub struct Shared(pub Arc<Mutex<MemoryGuest>>);
 
 impl Shared {
     fn with<T>(
         &self,
         work: impl FnOnce(&mut MemoryGuest) -> cofferdam_sdk::error::Result<T>,
     ) -> Result<T, Error> {
-        work(&mut self.0.lock().unwrap()).map_err(convert::error)
+        let mut guest = self.guest.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut guest).map_err(convert::error)
+    }
+
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&mut MemoryGuest) -> cofferdam_sdk::error::Result<T>,
+    ) -> Result<T, Error> {
+        if !self.readable {
+            return Err(unreadable());
+        }
+        self.with(work)
     }
 }
 
 #[async_trait]
 impl View for Shared {
     async fn stat(&self, path: &str, follow: bool) -> Result<Metadata, Error> {
-        self.with(|guest| guest.stat(path, follow))
+        self.read(|guest| guest.stat(path, follow))
             .map(convert::metadata)
     }
     async fn list_directory(&self, path: &str, cursor: &str, limit: u32) -> Result<Page, Error> {
-        self.with(|guest| guest.list_directory(path, cursor, limit))
+        self.read(|guest| guest.list_directory(path, cursor, limit))
             .map(convert::page)
     }
     async fn read_at(&self, path: &str, offset: u64, length: u32) -> Result<Vec<u8>, Error> {
-        self.with(|guest| guest.read_at(path, offset, length))
+        self.read(|guest| guest.read_at(path, offset, length))
     }
     async fn read_link(&self, path: &str) -> Result<String, Error> {
-        self.with(|guest| guest.read_link(path))
+        self.read(|guest| guest.read_link(path))
     }
     async fn list_xattrs(&self, path: &str) -> Result<Vec<String>, Error> {
-        self.with(|guest| guest.list_xattrs(path))
+        self.read(|guest| guest.list_xattrs(path))
     }
     async fn get_xattr(&self, path: &str, name: &str) -> Result<Vec<u8>, Error> {
-        self.with(|guest| guest.get_xattr(path, name))
+        self.read(|guest| guest.get_xattr(path, name))
     }
     async fn free_space(&self, path: &str) -> Result<Space, Error> {
-        self.with(|guest| guest.free_space(path))
+        self.read(|guest| guest.free_space(path))
             .map(convert::space)
     }
 }

@@ -3,16 +3,16 @@
 use cofferdam_contract::services::Facts;
 use cofferdam_contract::types as host;
 use cofferdam_sdk::error::{Error, ErrorCode};
-use cofferdam_sdk::{testing, types as sdk};
+use cofferdam_sdk::{step, testing, types as sdk};
 
 macro_rules! enums {
     ($($there:ident, $back:ident, $sdk:ty, $host:ty: $($variant:ident)*;)*) => {$(
-        #[allow(dead_code, reason = "not every enum goes both ways")]
-        pub fn $there(value: $sdk) -> $host {
+        #[allow(dead_code, reason = "not every enumeration goes both ways")]
+        pub(crate) fn $there(value: $sdk) -> $host {
             match value { $(<$sdk>::$variant => <$host>::$variant,)* }
         }
-        #[allow(dead_code, reason = "not every enum goes both ways")]
-        pub fn $back(value: $host) -> $sdk {
+        #[allow(dead_code, reason = "not every enumeration goes both ways")]
+        pub(crate) fn $back(value: $host) -> $sdk {
             match value { $(<$host>::$variant => <$sdk>::$variant,)* }
         }
     )*};
@@ -27,7 +27,7 @@ enums! {
         Regular Directory Symlink BlockDevice CharacterDevice Fifo Socket;
 }
 
-pub fn error(error: Error) -> host::Error {
+pub(crate) fn error(error: Error) -> host::Error {
     host::Error {
         code: code(error.code),
         message: error.message,
@@ -36,7 +36,7 @@ pub fn error(error: Error) -> host::Error {
     }
 }
 
-pub fn error_back(error: host::Error) -> Error {
+pub(crate) fn error_back(error: host::Error) -> Error {
     Error {
         code: code_back(error.code),
         message: error.message,
@@ -52,7 +52,7 @@ fn time(time: sdk::Timestamp) -> host::Timestamp {
     }
 }
 
-pub fn metadata(of: sdk::Metadata) -> host::Metadata {
+pub(crate) fn metadata(of: sdk::Metadata) -> host::Metadata {
     host::Metadata {
         inode: of.inode,
         kind: kind(of.kind),
@@ -68,7 +68,7 @@ pub fn metadata(of: sdk::Metadata) -> host::Metadata {
     }
 }
 
-pub fn page(page: sdk::Page) -> host::Page {
+pub(crate) fn page(page: sdk::Page) -> host::Page {
     let entries = page.entries.into_iter().map(|entry| host::Entry {
         name: entry.name,
         kind: kind(entry.kind),
@@ -80,7 +80,7 @@ pub fn page(page: sdk::Page) -> host::Page {
     }
 }
 
-pub fn space(of: sdk::Space) -> host::Space {
+pub(crate) fn space(of: sdk::Space) -> host::Space {
     host::Space {
         block_size: of.block_size,
         blocks: of.blocks,
@@ -90,7 +90,7 @@ pub fn space(of: sdk::Space) -> host::Space {
     }
 }
 
-pub fn attributes_back(of: host::Attributes) -> sdk::Attributes {
+pub(crate) fn attributes_back(of: host::Attributes) -> sdk::Attributes {
     sdk::Attributes {
         mode: of.mode,
         owner: of.owner,
@@ -99,9 +99,8 @@ pub fn attributes_back(of: host::Attributes) -> sdk::Attributes {
     }
 }
 
-pub fn facts(of: &testing::Facts) -> Facts {
-    let of = of.clone();
-    let devices = of.devices.into_iter().map(|device| host::BlockDevice {
+pub(crate) fn device(device: sdk::BlockDevice) -> host::BlockDevice {
+    host::BlockDevice {
         index: device.index,
         disk: device.disk,
         partition: device.partition,
@@ -113,7 +112,80 @@ pub fn facts(of: &testing::Facts) -> Facts {
         partition_uuid: device.partition_uuid,
         partition_label: device.partition_label,
         old_names: device.old_names,
+    }
+}
+
+pub(crate) fn system_back(of: host::OperatingSystem) -> sdk::OperatingSystem {
+    sdk::OperatingSystem {
+        kind: of.kind,
+        distribution: of.distribution,
+        version: of.version,
+        name: of.name,
+        architecture: of.architecture,
+    }
+}
+
+pub(crate) fn mount_back(of: host::MountPoint) -> sdk::MountPoint {
+    sdk::MountPoint {
+        path: of.path,
+        device: of.device,
+        options: of.options,
+    }
+}
+
+pub(crate) fn kernel_back(of: host::Kernel) -> sdk::Kernel {
+    sdk::Kernel {
+        version: of.version,
+        image: of.image,
+        initrd: of.initrd,
+        modules: of.modules,
+    }
+}
+
+pub(crate) fn tool_request_back(of: host::ToolRequest) -> step::ToolRequest {
+    let arguments = of.arguments.into_iter().map(|argument| match argument {
+        host::ToolArgument::Text(text) => step::Argument::Text(text),
+        host::ToolArgument::Artifact(artifact) => step::Argument::Artifact {
+            reference: artifact.reference,
+            template: artifact.template,
+            writable: artifact.writable,
+        },
     });
+    step::ToolRequest {
+        operation: of.operation,
+        program: of.program,
+        arguments: arguments.collect(),
+        stop_when: of.stop_when,
+        timeout_ms: of.timeout_ms,
+    }
+}
+
+pub(crate) fn tool_outcome(of: step::ToolOutcome) -> host::ToolOutcome {
+    host::ToolOutcome {
+        exit: of.exit,
+        signal: of.signal,
+        matched: of.matched,
+        timed_out: of.timed_out,
+        tail: of.tail,
+        output_bytes: of.output_bytes,
+    }
+}
+
+pub(crate) fn step_plan_back(of: host::StepPlan) -> step::StepPlan {
+    let changes = of.changes.into_iter().map(|change| step::PlannedChange {
+        action: change.action,
+        subject: change.subject,
+        detail: change.detail,
+    });
+    step::StepPlan {
+        summary: of.summary,
+        changes: changes.collect(),
+    }
+}
+
+pub(crate) fn facts(of: &testing::Facts) -> Facts {
+    let of = of.clone();
+    let devices = of.devices.into_iter().map(device);
     let mounts = of.mounts.into_iter().map(|mount| host::MountPoint {
         path: mount.path,
         device: mount.device,
