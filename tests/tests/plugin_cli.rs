@@ -14,7 +14,8 @@ use std::fs;
 use std::path::Path;
 
 /// Every plugin of the product in the order of a run.
-const IN_ORDER: [(&str, &str); 9] = [
+const IN_ORDER: [(&str, &str); 10] = [
+    ("disk-source", "vmx"),
     ("disk-source", "image"),
     ("filesystem", "ext4"),
     ("inspector", "linux"),

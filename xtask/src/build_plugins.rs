@@ -40,7 +40,9 @@ fn build_all(workspace: &Workspace, from: &str, to: &str, force: bool) -> Result
             .args(["plugin", "build"])
             .arg(folder)
             .arg("-o")
-            .arg(&component))?;
+            .arg(&component)
+            // zig compiles its C library once, for all plugins.
+            .env("ZIG_GLOBAL_CACHE_DIR", workspace.made("tools/zig-cache")))?;
     }
     remove_others(&out, &components)?;
     println!("{} plugins in {}", plugins.len(), workspace.show(&out));
@@ -96,8 +98,8 @@ fn id(folder: &Path) -> Result<String> {
         .with_context(|| format!("{} has no id", manifest.display()))
 }
 
-/// Whether `component` is newer than what it is made of. Cargo knows better and is quick to
-/// say so, so this is for plugins that are built otherwise.
+/// Whether `component` is newer than what it is made of, the SDKs among it. Cargo knows better
+/// and is quick to say so, so this is for plugins that are built otherwise.
 fn is_current(workspace: &Workspace, folder: &Path, component: &Path) -> Result<bool> {
     if folder.join("Cargo.toml").is_file() {
         return Ok(false);
@@ -105,8 +107,8 @@ fn is_current(workspace: &Workspace, folder: &Path, component: &Path) -> Result<
     let Ok(made) = fs::metadata(component).and_then(|file| file.modified()) else {
         return Ok(false);
     };
-    let contract = workspace.root.join("wit");
-    Ok(newest(folder)?.max(newest(&contract)?) < made)
+    let shared = newest(&workspace.root.join("wit"))?.max(newest(&workspace.root.join("sdk/c"))?);
+    Ok(newest(folder)?.max(shared) < made)
 }
 
 /// When something below `folder` changed last, `SystemTime::UNIX_EPOCH` if it is empty.

@@ -18,6 +18,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("e2fsck", "e2fsprogs"),
     ("git", "git"),
     ("lz4", "lz4"),
+    ("make", "build-essential"),
     ("mke2fs", "e2fsprogs"),
     ("python3", "python3"),
     ("qemu-img", "qemu-utils"),

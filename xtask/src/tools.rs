@@ -58,7 +58,7 @@ pub(crate) const TYPOS: Tool = Tool {
     program: "typos",
 };
 
-/// Compiles the hostile guests that are written in C.
+/// Compiles what is written in C: plugins, and hostile guests.
 pub(crate) const ZIG: Tool = Tool {
     package: "ziglang",
     version: "0.15.2",

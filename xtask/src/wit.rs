@@ -1,6 +1,7 @@
 //! `wit`: what is generated from `wit/`, the only copy of the contract edited by hand: the
-//! copies that the SDKs ship, and docs/contract.md.
+//! copies that the SDKs ship, the bindings of that for C, and docs/contract.md.
 
+mod bindings;
 mod page;
 
 use std::collections::BTreeMap;
@@ -45,6 +46,14 @@ pub(crate) fn differences(workspace: &Workspace) -> Result<Vec<PathBuf>> {
             actual.insert(copy.join(path), text);
         }
     }
+    for folder in bindings::FOLDERS {
+        let there = workspace.root.join(folder);
+        if there.is_dir() {
+            for (path, text) in read(&there)? {
+                actual.insert(Path::new(folder).join(path), text);
+            }
+        }
+    }
     if let Ok(text) = fs::read_to_string(workspace.root.join(PAGE)) {
         actual.insert(PAGE.into(), text);
     }
@@ -72,6 +81,7 @@ fn expected(workspace: &Workspace) -> Result<Files> {
         }
     }
     files.insert(PAGE.into(), page::make(&source)?);
+    files.append(&mut bindings::make(&source)?);
     Ok(files)
 }
 

@@ -1,16 +1,17 @@
 //! The languages that plugins are written in: what each module of them has to say.
 
-use super::{contract, rust, tools};
+use super::{c, contract, rust, tools};
 use crate::commands::plugin_new::ProjectFile;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
+use cofferdam_contract::kinds::Kind;
 use cofferdam_contract::manifest::Build;
 use cofferdam_orchestrator::runs::nearest::did_you_mean;
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 /// Every language, in the order in which people are told of them.
-const ALL: [&dyn Language; 1] = [&rust::Rust];
+const ALL: [&dyn Language; 2] = [&rust::Rust, &c::C];
 
 /// A way of building plugins.
 #[async_trait]
@@ -70,6 +71,13 @@ impl Job<'_> {
     /// Lays out the contract: a folder with one folder a package.
     pub fn contract(&self) -> Result<PathBuf> {
         contract::lay_out(self.scratch)
+    }
+
+    /// The world that the component is to export.
+    pub fn world(&self) -> Result<Kind> {
+        self.build
+            .world
+            .context("[build] of plugin.toml says no `world`, such as `world = \"fixer\"`")
     }
 
     /// Runs a tool in the plugin's folder to its end; what it says goes to standard error.

@@ -12,7 +12,9 @@
 //! Whoever stops waiting for a build ends it: its tools have a process group of their own,
 //! which is killed then.
 
+mod c;
 mod command;
+mod component;
 mod contract;
 pub mod languages;
 mod missing;
