@@ -35,5 +35,5 @@ mod services;
 pub use config::FilterConfig;
 pub use error::FilterError;
 pub use filters::{Filters, Redact};
-pub use recording::{Recording, RecordingError};
+pub use recording::{RecordedPlugin, Recording, RecordingError};
 pub use replay::{Divergence, ReplayError, Subject, Verdict, replay};

@@ -125,7 +125,8 @@ impl PluginCode {
     ) -> Result<Box<dyn Any + Send>, CallError> {
         let turn = self.turn(verdict).await?;
         let kind = self.file.inspection.kind;
-        let slot = self.runtime.slots().call(kind, &verdict.callee).await?;
+        let plugin = &verdict.callee.plugin;
+        let slot = self.runtime.slots().call(kind, plugin).await;
         Ok(Box::new((slot, turn)))
     }
 

@@ -33,6 +33,7 @@ mod egress;
 mod embed;
 pub mod engine;
 mod error;
+mod fair;
 mod folder;
 mod guest_threads;
 mod inspect;

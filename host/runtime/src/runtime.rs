@@ -18,7 +18,9 @@ use tokio::runtime::Handle;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
-/// Components that are compiled at once; further ones wait.
+/// Components that are compiled at once; further ones wait. One would have everybody wait for
+/// a component that was made to compile slowly, for as long as compiling may take; each more
+/// could take the memory that compiling may take once more.
 const COMPILERS: usize = 2;
 
 /// How a runtime is set up.

@@ -3,54 +3,45 @@
 //! Outer calls (sources, inspectors, fixers) wait for sessions (file systems), never the
 //! other way round. Each depth has its own slots, and all sessions that one guest needs
 //! are taken together, so that a full pool queues and cannot deadlock. Workflow steps have
-//! slots of their own: one may wait for a program for an hour.
+//! slots of their own: one may wait for a program for an hour. Plugins that wait for a call's
+//! slot take turns ([`fair`](crate::fair)); guests that wait for their sessions do so in the
+//! order they came.
 
+use crate::fair::{FairSlots, Slot};
 use crate::runtime::Options;
 use async_trait::async_trait;
 use cofferdam_contract::failure::{CallError, Callee, Limit};
 use cofferdam_contract::kinds::{Kind, SessionSlot, SessionSlots};
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 /// The slots of one runtime.
 #[derive(Debug)]
 pub(crate) struct Slots {
-    calls: Arc<Semaphore>,
+    calls: Arc<FairSlots>,
     sessions: Arc<Semaphore>,
-    steps: Arc<Semaphore>,
+    steps: Arc<FairSlots>,
     most_sessions: u32,
 }
 
 impl Slots {
     /// As many as the options say.
     pub(crate) fn new(options: &Options) -> Self {
-        let semaphore = |permits: u32| Arc::new(Semaphore::new(permits as usize));
         Self {
-            calls: semaphore(options.calls),
-            sessions: semaphore(options.sessions),
-            steps: semaphore(options.steps),
+            calls: FairSlots::new(options.calls as usize),
+            sessions: Arc::new(Semaphore::new(options.sessions as usize)),
+            steps: FairSlots::new(options.steps as usize),
             most_sessions: options.sessions,
         }
     }
 
-    /// Waits for the right to one call of a plugin of this kind.
-    pub(crate) async fn call(
-        &self,
-        kind: Kind,
-        callee: &Callee,
-    ) -> Result<OwnedSemaphorePermit, CallError> {
-        let calls = Arc::clone(match kind {
+    /// Waits for the right to one call of `plugin`, which is of this kind.
+    pub(crate) async fn call(&self, kind: Kind, plugin: &str) -> Slot {
+        let calls = match kind {
             Kind::WorkflowStep => &self.steps,
             _ => &self.calls,
-        });
-        calls.acquire_owned().await.map_err(|_| closed(callee))
-    }
-}
-
-fn closed(callee: &Callee) -> CallError {
-    CallError::Host {
-        callee: callee.clone(),
-        reason: "the runtime is shutting down".to_owned(),
+        };
+        calls.enter(plugin).await
     }
 }
 
@@ -69,10 +60,14 @@ impl SessionSlots for Slots {
             });
         }
         let sessions = Arc::clone(&self.sessions);
-        let mut together = sessions
-            .acquire_many_owned(count)
-            .await
-            .map_err(|_| closed(&callee))?;
+        let mut together =
+            sessions
+                .acquire_many_owned(count)
+                .await
+                .map_err(|_| CallError::Host {
+                    callee,
+                    reason: "the runtime is shutting down".to_owned(),
+                })?;
         let mut slots = Vec::new();
         while let Some(one) = together.split(1) {
             slots.push(SessionSlot::held_by(one));
@@ -101,17 +96,13 @@ mod tests {
     #[tokio::test]
     async fn steps_that_wait_do_not_hold_up_other_calls() {
         let slots = slots(1, 1, 1);
-        let callee = Callee {
-            plugin: "p".to_owned(),
-            call: "execute".to_owned(),
-        };
-        let _waiting = slots.call(Kind::WorkflowStep, &callee).await.unwrap();
+        let _waiting = slots.call(Kind::WorkflowStep, "p").await;
         assert!(
-            timeout(SOON, slots.call(Kind::WorkflowStep, &callee))
+            timeout(SOON, slots.call(Kind::WorkflowStep, "p"))
                 .await
                 .is_err()
         );
-        assert!(slots.call(Kind::Fixer, &callee).await.is_ok());
+        slots.call(Kind::Fixer, "p").await;
     }
 
     #[tokio::test]

@@ -14,9 +14,9 @@ mod common;
 use std::collections::BTreeMap;
 
 use cofferdam_store::{
-    ApprovalState, Attempt, AttemptOutcome, Change, Decision, Durability, Event, EventFilter,
-    OperationState, Problem, RunDetail, RunOutcome, RunState, StepState, Store, StoreError, Time,
-    event_kind,
+    ApprovalState, Attempt, AttemptOutcome, Change, CompensationOutcome, Decision, Durability,
+    Event, EventFilter, OperationState, Problem, RunDetail, RunOutcome, RunState, StepState, Store,
+    StoreError, Time, event_kind,
 };
 use common::{Place, audit, new_run};
 use proptest::prelude::*;
@@ -58,6 +58,14 @@ fn outcome() -> impl Strategy<Value = AttemptOutcome> {
     ]
 }
 
+fn undone() -> impl Strategy<Value = CompensationOutcome> {
+    prop_oneof![
+        2 => Just(CompensationOutcome::Compensated),
+        1 => Just(CompensationOutcome::Failed { error: problem() }),
+        1 => Just(CompensationOutcome::NeedsAttention { error: problem() }),
+    ]
+}
+
 fn change() -> impl Strategy<Value = Change> {
     let run_state = prop::sample::select(RunState::ALL.to_vec());
     let text = |step: &'static str| step.to_owned();
@@ -96,11 +104,11 @@ fn change() -> impl Strategy<Value = Change> {
         4 => (step(), any::<bool>()).prop_map(move |(step, interrupted)| {
             Change::BeginCompensation { step: text(step), interrupted }
         }),
-        4 => (step(), 1..4_u32, any::<bool>()).prop_map(move |(step, attempt, fails)| {
+        4 => (step(), 1..4_u32, undone()).prop_map(move |(step, attempt, outcome)| {
             Change::EndCompensation {
                 step: text(step),
                 attempt,
-                error: fails.then(problem),
+                outcome,
             }
         }),
         1 => Just(Change::Finish(RunOutcome::Succeeded { outputs: json!({}) })),

@@ -11,10 +11,10 @@
 mod common;
 
 use cofferdam_store::{
-    ApprovalFilter, ApprovalState, Attempt, AttemptOutcome, AuditFilter, Change, Decision,
-    Durability, Event, EventFilter, IdempotencyClaim, IdempotencyKey, KeptAnswer, OperationBegun,
-    OperationState, PageRequest, Problem, RunOutcome, RunState, StepState, Store, StoreError, Time,
-    operation_key,
+    ApprovalFilter, ApprovalState, Attempt, AttemptOutcome, AuditFilter, Change,
+    CompensationOutcome, Decision, Durability, Event, EventFilter, IdempotencyClaim,
+    IdempotencyKey, KeptAnswer, OperationBegun, OperationState, PageRequest, Problem, RunOutcome,
+    RunState, StepState, Store, StoreError, Time, operation_key,
 };
 use common::{Place, attempt, audit, new_run, running, succeed, success};
 use serde_json::json;
@@ -382,7 +382,7 @@ fn what_was_compensated_is_done_again_by_a_retry() {
         Change::EndCompensation {
             step: "a".to_owned(),
             attempt: 1,
-            error: None,
+            outcome: CompensationOutcome::Compensated,
         },
         Change::Finish(RunOutcome::Failed {
             error: problem("x"),
@@ -412,6 +412,86 @@ fn what_was_compensated_is_done_again_by_a_retry() {
     store.advance(&run, Durability::Process, &[park]).unwrap();
     store.resume_run(&run, &audit("run.resume")).unwrap();
     assert_eq!(state_of(store, &run, "a"), StepState::Pending);
+}
+
+#[test]
+fn a_compensation_that_is_parked_is_begun_again_or_given_up() {
+    let undo = || Change::BeginCompensation {
+        step: "a".to_owned(),
+        interrupted: false,
+    };
+    let end = |attempt, outcome| Change::EndCompensation {
+        step: "a".to_owned(),
+        attempt,
+        outcome,
+    };
+    let park = || CompensationOutcome::NeedsAttention {
+        error: Problem {
+            waits_for: Some("digest".to_owned()),
+            ..problem("it is in quarantine")
+        },
+    };
+    let parked = |store: &Store| {
+        let run = running(store, &["a", "b"]);
+        succeed(store, &run, "a");
+        let changes = [
+            Change::run(RunState::Compensating),
+            undo(),
+            end(1, park()),
+            Change::Run {
+                state: RunState::NeedsAttention,
+                attention: Some("look".to_owned()),
+                error: None,
+            },
+        ];
+        store.advance(&run, Durability::Process, &changes).unwrap();
+        run
+    };
+    let place = Place::new();
+    let store = &place.store;
+
+    let run = parked(store);
+    let step = store.steps(&run).unwrap().remove(0);
+    assert_eq!(step.state, StepState::NeedsAttention);
+    assert!(step.finished.is_some(), "it had succeeded");
+    let told = journal(store, &run).into_iter().rev();
+    let told = told.filter(|event| event.kind == "step.needs-attention");
+    assert_eq!(told.map(|event| event.attempt).next(), Some(Some(1)));
+    let (runs, _) = store.release_plugin("digest", None).unwrap();
+    assert_eq!(runs, [run.clone()]);
+    let detail = store.run_detail(&run).unwrap();
+    assert_eq!(detail.run.state, RunState::Compensating);
+    let again = &detail.steps[0];
+    assert_eq!(
+        (again.state, again.finished),
+        (StepState::Succeeded, step.finished)
+    );
+    let changes = [
+        undo(),
+        end(2, CompensationOutcome::Compensated),
+        Change::Finish(RunOutcome::Cancelled),
+    ];
+    store.advance(&run, Durability::Process, &changes).unwrap();
+    assert_eq!(state_of(store, &run, "a"), StepState::Compensated);
+
+    // Given up, it is not as if nothing had been left behind.
+    let finish = Change::Finish(RunOutcome::Failed {
+        error: problem("x"),
+    });
+    for give_up in [
+        finish.clone(),
+        Change::Cancel {
+            step: "a".to_owned(),
+        },
+    ] {
+        let run = parked(store);
+        store
+            .advance(&run, Durability::Process, &[give_up])
+            .unwrap();
+        let step = store.steps(&run).unwrap().remove(0);
+        assert_eq!(step.state, StepState::CompensationFailed);
+        assert_eq!(step.error.unwrap().message, "it is in quarantine");
+    }
 }
 
 #[test]
@@ -458,7 +538,7 @@ fn a_cancelled_run_begins_nothing_and_compensates() {
     let end = |attempt| Change::EndCompensation {
         step: "a".to_owned(),
         attempt,
-        error: None,
+        outcome: CompensationOutcome::Compensated,
     };
     refused(store.advance(&run, Durability::Process, &[end(1)]));
     store

@@ -8,6 +8,8 @@ use crate::cli::{Global, Output, Plugin};
 use crate::config::Config;
 use crate::render::{bytes, json, safe_line, sayln};
 use anyhow::{Context, Result};
+use cofferdam_contract::grants::capability;
+use cofferdam_orchestrator::grants::Said;
 use cofferdam_runtime::{Inspection, PluginFile};
 use serde::Serialize;
 use std::path::Path;
@@ -50,6 +52,59 @@ struct Inspected<'a> {
     #[serde(flatten)]
     inspection: &'a Inspection,
     limits: Vec<plugin_limits::LimitInForce>,
+    grants: Vec<Grant>,
+}
+
+/// What the configuration says of a capability that the plugin wants.
+#[derive(Serialize)]
+struct Grant {
+    interface: String,
+    configured: Configured,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Configured {
+    /// There is no table: what was granted at the installation counts.
+    Silent,
+    /// The table is empty: nothing is granted, whatever was at the installation.
+    Nothing,
+    /// The table grants something.
+    Granted,
+}
+
+impl Configured {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Silent => "needs a grant",
+            Self::Nothing => {
+                "not granted: the table in the configuration is empty, whatever was granted at an installation"
+            }
+            Self::Granted => "granted in the configuration",
+        }
+    }
+}
+
+fn grants(inspection: &Inspection, config: &Config) -> Vec<Grant> {
+    let said = config
+        .plugins
+        .get(&inspection.manifest.id)
+        .map(|plugin| plugin.grants.said());
+    let of = |interface: &str| {
+        let mut said = said.iter().flatten();
+        match said.find(|(capability, _)| *capability == interface) {
+            Some((_, Some(Said::Nothing))) => Configured::Nothing,
+            Some((_, Some(Said::Something))) => Configured::Granted,
+            _ => Configured::Silent,
+        }
+    };
+    let wants = inspection.wants().into_iter();
+    wants
+        .map(|want| Grant {
+            configured: of(&want.interface),
+            interface: want.interface,
+        })
+        .collect()
 }
 
 fn inspect(file: &Path, global: &Global) -> Result<ExitCode> {
@@ -60,15 +115,20 @@ fn inspect(file: &Path, global: &Global) -> Result<ExitCode> {
         .with_context(|| format!("{} is no plugin for this host", file.display()))?;
     let inspection = &plugin.inspection;
     let limits = plugin_limits::in_force(&inspection.manifest, &config);
+    let grants = grants(inspection, &config);
     if global.output == Output::Json {
-        json(&Inspected { inspection, limits })?;
+        json(&Inspected {
+            inspection,
+            limits,
+            grants,
+        })?;
         return Ok(ExitCode::SUCCESS);
     }
-    describe(inspection, &limits);
+    describe(inspection, &limits, &grants);
     Ok(ExitCode::SUCCESS)
 }
 
-fn describe(inspection: &Inspection, limits: &[plugin_limits::LimitInForce]) {
+fn describe(inspection: &Inspection, limits: &[plugin_limits::LimitInForce], grants: &[Grant]) {
     let manifest = &inspection.manifest;
     sayln!(
         "{} {} ({})",
@@ -92,7 +152,11 @@ fn describe(inspection: &Inspection, limits: &[plugin_limits::LimitInForce]) {
         let note = if inherent {
             "of its world"
         } else {
-            "needs a grant"
+            let of = capability(import);
+            let grant = grants.iter().find(|grant| grant.interface == of);
+            grant
+                .map_or(Configured::Silent, |grant| grant.configured)
+                .words()
         };
         sayln!("  {}  ({note})", safe_line(import));
     }

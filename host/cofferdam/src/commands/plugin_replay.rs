@@ -2,19 +2,26 @@
 //!
 //! Every interface that the component wants is granted to it here: what stands behind each is
 //! the recording, which has no way out.
+//!
+//! What is replayed is the very version that was recorded where it is at hand, because that is
+//! what an incident is about; whoever wants another one names it.
 
 use crate::cli::{Global, Output};
 use crate::config::Config;
 use crate::exit::DIVERGED;
+use crate::host::state::state_folder;
 use crate::host::{self, plugin_folders};
 use crate::render::{json, safe, sayln};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use cofferdam_capabilities::load_plugins;
 use cofferdam_contract::grants::Granted;
-use cofferdam_filters::{Divergence, Recording, Subject, Verdict, replay};
+use cofferdam_filters::{Divergence, RecordedPlugin, Recording, Subject, Verdict, replay};
+use cofferdam_orchestrator::StatePaths;
+use cofferdam_orchestrator::plugins::{PluginVersion, installed_component, installed_versions};
 use cofferdam_runtime::{PluginFile, PluginFolder, Runtime};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -55,56 +62,105 @@ pub async fn run(path: &Path, component: Option<&Path>, global: &Global) -> Resu
         path.display()
     );
     let config = Config::read(global.config.as_deref())?;
-    let files = components(component, global, &config)?;
+    let choice = Choice::new(component, global, &config)?;
     let runtime = host::runtime(&config, Arc::new(()))?;
+    // By digest.
     let mut subjects: BTreeMap<String, Subject> = BTreeMap::new();
     let mut calls = Vec::new();
     for (path, recording) in recordings {
-        let recorded = recording.plugin();
-        let file = component_of(&files, component, &recorded.id)?;
-        let subject = match subjects.entry(recorded.id.clone()) {
-            std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::btree_map::Entry::Vacant(place) => {
-                place.insert(subject(&runtime, file)?)
-            }
+        let file = choice.of(recording.plugin())?;
+        let subject = match subjects.entry(file.inspection.digest.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(subject(&runtime, &file)?),
         };
         let verdict = replay(&recording, subject)
             .await
             .with_context(|| format!("{} cannot be replayed", path.display()))?;
-        calls.push(call(&path, &recording, file, verdict));
+        calls.push(call(&path, &recording, &file, verdict));
     }
     show(calls, global.output)
 }
 
 /// The components that are to choose from.
-fn components(
-    component: Option<&Path>,
-    global: &Global,
-    config: &Config,
-) -> Result<Vec<PluginFile>> {
-    if let Some(file) = component {
-        let read = PluginFile::read(file)
-            .with_context(|| format!("{} is no plugin for this host", file.display()))?;
-        return Ok(vec![read]);
-    }
-    Ok(PluginFolder::scan(&plugin_folders(global, config)).plugins)
+struct Choice {
+    /// `--component`.
+    named: Option<PluginFile>,
+    folders: Vec<PluginFile>,
+    /// Whether the folders were named too: then they come before what is installed.
+    folders_first: bool,
+    paths: Option<StatePaths>,
+    installed: Vec<PluginVersion>,
 }
 
-fn component_of<'f>(
-    files: &'f [PluginFile],
-    component: Option<&Path>,
-    id: &str,
-) -> Result<&'f PluginFile> {
-    let named = component.and_then(|_| files.first());
-    let found = named.or_else(|| {
-        let mut files = files.iter();
-        files.find(|file| file.inspection.manifest.id == id)
-    });
-    found.with_context(|| {
-        format!(
-            "the recording is of {id}, which is in none of the plugin folders; name the component with --component, or a folder that has it with --plugins"
-        )
-    })
+impl Choice {
+    fn new(component: Option<&Path>, global: &Global, config: &Config) -> Result<Self> {
+        let read = |file: &Path| {
+            PluginFile::read(file)
+                .with_context(|| format!("{} is no plugin for this host", file.display()))
+        };
+        let named = component.map(read).transpose()?;
+        let folders = plugin_folders(global, config);
+        // A recording can be replayed where there is no state and no place for one.
+        let paths = state_folder(global, config).ok().map(StatePaths::new);
+        let installed = paths.as_ref().filter(|_| named.is_none());
+        let installed = installed.map(installed_versions).transpose();
+        Ok(Self {
+            folders: PluginFolder::scan(&folders).plugins,
+            folders_first: !global.plugin_folders.is_empty(),
+            installed: installed
+                .map_err(|reason| anyhow!("the installed plugins cannot be looked up: {reason}"))?
+                .unwrap_or_default(),
+            named,
+            paths,
+        })
+    }
+
+    /// What is to be called in the place of the plugin that was recorded.
+    fn of(&self, recorded: &RecordedPlugin) -> Result<PluginFile> {
+        if let Some(named) = &self.named {
+            let id = &named.inspection.manifest.id;
+            ensure!(
+                *id == recorded.id,
+                "the recording is of {}, and the component that was named with --component is {id}; name one of {}, or leave --component out",
+                recorded.id,
+                recorded.id
+            );
+            return Ok(named.clone());
+        }
+        let same = |file: &&PluginFile| file.inspection.digest == recorded.digest;
+        let of_its_id = |file: &&PluginFile| file.inspection.manifest.id == recorded.id;
+        let exactly = self.folders.iter().find(same);
+        let by_id = self.folders.iter().find(of_its_id);
+        if let Some(file) = exactly.or(by_id.filter(|_| self.folders_first)) {
+            return Ok(file.clone());
+        }
+        let installed = |wanted: &dyn Fn(&PluginVersion) -> bool| {
+            let found = self.installed.iter().find(|version| wanted(version));
+            found.map(|version| self.installed(version))
+        };
+        if let Some(found) = installed(&|version| version.digest == recorded.digest) {
+            return found;
+        }
+        if let Some(file) = by_id {
+            return Ok(file.clone());
+        }
+        let active =
+            installed(&|version| version.id == recorded.id && version.active_since.is_some());
+        active.unwrap_or_else(|| {
+            bail!(
+                "the recording is of {}, which is in none of the plugin folders and not installed; name the component with --component, or a folder that has it with --plugins",
+                recorded.id
+            )
+        })
+    }
+
+    fn installed(&self, version: &PluginVersion) -> Result<PluginFile> {
+        let of = || format!("{} {} is installed", version.id, version.version);
+        let paths = self.paths.as_ref().with_context(of)?;
+        let file = installed_component(paths, &version.digest)
+            .map_err(|reason| anyhow!("{}, and {reason}; install it again", of()))?;
+        PluginFile::read(&file).with_context(of)
+    }
 }
 
 /// The plugin of a file, granted all it wants.

@@ -242,20 +242,15 @@ fn orchestrator(
     Ok(opened)
 }
 
-/// The ids that a configuration may be about: of what is in the folders, also where it cannot be
-/// used, of what is part of the program, and of every installed version.
+/// The ids that a configuration may be about.
 fn known(orchestrator: &Orchestrator) -> Result<unmatched::Known> {
     let catalogue = &orchestrator.catalogue;
-    let refused = catalogue.refused().into_iter().filter_map(|refused| {
-        let name = refused.file.file_stem()?.to_str()?.to_owned();
-        Some((name, None))
-    });
     let installed = orchestrator.plugins.list()?.into_iter();
-    let listed = catalogue.list().into_iter();
-    Ok(refused
-        .chain(installed.map(|plugin| (plugin.id, Some(plugin.kind))))
-        .chain(listed.map(|plugin| (plugin.id, Some(plugin.kind))))
-        .collect())
+    Ok(unmatched::known(
+        catalogue.list(),
+        catalogue.refused(),
+        installed.map(|plugin| (plugin.id, Some(plugin.kind))),
+    ))
 }
 
 /// The lock of a state folder that no host may have meanwhile.

@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use anyhow::{Context, Result};
-use cofferdam_contract::grants::{Granted, HTTP, SECRETS, TOOL};
-use cofferdam_orchestrator::grants::{Grants, PluginGrants};
+use cofferdam_contract::grants::Granted;
+use cofferdam_orchestrator::grants::{Grants, PluginGrants, Said};
 
 /// Which interfaces each plugin was granted.
 pub fn interfaces(config: &Config) -> Granted {
@@ -22,14 +22,10 @@ pub fn of_plugin(id: &str, grants: &PluginGrants) -> Granted {
 }
 
 fn grant(granted: &mut Granted, id: &str, grants: &PluginGrants) {
-    if grants.tool.as_ref().is_some_and(|tools| !tools.is_empty()) {
-        granted.grant(id, TOOL);
-    }
-    if grants.secrets.is_some() {
-        granted.grant(id, SECRETS);
-    }
-    if grants.http.is_some() {
-        granted.grant(id, HTTP);
+    for (capability, said) in grants.said() {
+        if said == Some(Said::Something) {
+            granted.grant(id, capability);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::live::{Codes, Live, Snapshot};
 use super::state::state_folder;
+use super::{listing, natives, unmatched};
 use crate::cli::Global;
 use crate::config::Config;
 use anyhow::{Result, anyhow};
@@ -12,7 +13,9 @@ use cofferdam_orchestrator::migration::request::GivenSettings;
 use cofferdam_orchestrator::migration::steps::MigrationPlugins;
 use cofferdam_orchestrator::migration::steps::pins::Pin;
 use cofferdam_orchestrator::paths::StatePaths;
-use cofferdam_orchestrator::plugins::{CallWatch, active_versions};
+use cofferdam_orchestrator::plugins::{
+    CallWatch, PluginVersion, active_versions, installed_versions,
+};
 use cofferdam_runtime::{LoadError, RefusedFile};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,7 +55,8 @@ impl ServingPlugins {
 }
 
 /// The plugins that a migration of a command without a host uses: the active versions of the
-/// state folder, and the plugin folders'.
+/// state folder, and the plugin folders'. Tables of the configuration that are of nobody are told,
+/// as by a host.
 pub fn serving(global: &Global, config: &Config) -> Result<ServingPlugins> {
     let paths = StatePaths::new(state_folder(global, config)?);
     let active = active_versions(&paths, &config.plugin_grants())
@@ -60,7 +64,27 @@ pub fn serving(global: &Global, config: &Config) -> Result<ServingPlugins> {
     let watch = CallWatch::new(config.crash_policies());
     let live = super::load(global, config, watch, Arc::new(()))?;
     active.publish(|active| live.publish(active))?;
-    ServingPlugins::new(Arc::new(live), config)
+    let live = Arc::new(live);
+    if !config.plugins.is_empty() {
+        let installed = installed_versions(&paths)
+            .map_err(|reason| anyhow!("the installed plugins cannot be looked up: {reason}"))?;
+        // Its kind may be one that this host does not know.
+        let kind = |version: &PluginVersion| {
+            let mut kinds = Kind::ALL.into_iter();
+            kinds.find(|kind| kind.to_string() == version.kind)
+        };
+        let installed = installed.iter();
+        let (natives, _) = natives::steps(&live, config, &paths, Vec::new())?;
+        let mut listed = listing::components(&live, &GivenSettings::default());
+        listed.extend(natives.list());
+        let known = unmatched::known(
+            listed,
+            listing::refused(&live),
+            installed.map(|version| (version.id.clone(), kind(version))),
+        );
+        unmatched::tell(config, &known);
+    }
+    ServingPlugins::new(live, config)
 }
 
 fn pins(code: &Codes) -> Vec<(Pin, PathBuf)> {

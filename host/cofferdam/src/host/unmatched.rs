@@ -3,12 +3,31 @@
 
 use crate::config::Config;
 use cofferdam_contract::kinds::Kind;
+use cofferdam_orchestrator::catalogue::{PluginInfo, RefusedPlugin};
 use cofferdam_orchestrator::grants::PluginGrants;
 use cofferdam_orchestrator::runs::nearest::did_you_mean;
 use std::collections::BTreeMap;
 
 /// Plugins by id, with their kind where it is known.
 pub type Known = BTreeMap<String, Option<Kind>>;
+
+/// The ids that a configuration may be about: of what is listed, of what is in the folders and
+/// cannot be used, and of every installed version.
+pub fn known(
+    listed: Vec<PluginInfo>,
+    refused: Vec<RefusedPlugin>,
+    installed: impl IntoIterator<Item = (String, Option<Kind>)>,
+) -> Known {
+    let refused = refused.into_iter().filter_map(|refused| {
+        let name = refused.file.file_stem()?.to_str()?.to_owned();
+        Some((name, None))
+    });
+    let listed = listed.into_iter();
+    refused
+        .chain(installed)
+        .chain(listed.map(|plugin| (plugin.id, Some(plugin.kind))))
+        .collect()
+}
 
 /// Says in the log, a line each, which tables of the configuration nobody will use.
 pub fn tell(config: &Config, known: &Known) {

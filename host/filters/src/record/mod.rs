@@ -12,7 +12,7 @@ pub(crate) use tape::Tape;
 
 use crate::config::Keep;
 use crate::filters::Redact;
-use crate::recording::{EXTENSION, Ended, Entry, Header, RecordedPlugin, Returned};
+use crate::recording::{EXTENSION, Ended, Entry, Header, RecordedPlugin, Returned, sweep};
 use crate::services::{Side, SideContext};
 use cofferdam_contract::failure::CallError;
 use cofferdam_contract::kinds::{Call, Kind, Plugin};
@@ -21,7 +21,7 @@ use cofferdam_contract::types::Level;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 /// Where a plugin's recordings go.
 pub(crate) struct Recordings {
@@ -33,6 +33,8 @@ pub(crate) struct Recordings {
     /// Names that sort by time.
     names: Mutex<ulid::Generator>,
     is_full: AtomicBool,
+    /// What killed hosts left in the folder is removed.
+    swept: Once,
 }
 
 impl Recordings {
@@ -51,6 +53,7 @@ impl Recordings {
             redact,
             names: Mutex::default(),
             is_full: AtomicBool::new(false),
+            swept: Once::new(),
         }
     }
 
@@ -80,6 +83,7 @@ impl Recordings {
             settings: call.settings.clone(),
             entry,
         };
+        self.swept.call_once(|| self.sweep());
         let name = format!("{}-{}-{function}", self.name(), manifest.id);
         let begun = self
             .has_room()
@@ -110,6 +114,19 @@ impl Recordings {
         // The generator fails after 2^80 names in one millisecond.
         let name = names.generate().unwrap_or_else(|_| ulid::Ulid::generate());
         name.to_string()
+    }
+
+    fn sweep(&self) {
+        let folder = self.folder.display();
+        match sweep(&self.folder) {
+            Ok(0) => {}
+            Ok(files) => {
+                tracing::info!(%folder, files, "removed what killed hosts left of recordings");
+            }
+            Err(error) => {
+                tracing::warn!(%folder, %error, "what killed hosts left of recordings cannot be looked for");
+            }
+        }
     }
 
     fn has_room(&self) -> io::Result<()> {

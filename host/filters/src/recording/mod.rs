@@ -32,7 +32,7 @@ pub(crate) use block::Block;
 pub(crate) use clean::Cleaner;
 pub(crate) use model::{End, Ended, Entry, Exchange, Header, Returned};
 pub(crate) use wire::{Answer, Wire, answer_of};
-pub(crate) use write::Sink;
+pub(crate) use write::{Sink, sweep};
 
 pub use error::RecordingError;
 pub use model::{RecordedPlugin, Recording};

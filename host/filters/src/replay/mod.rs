@@ -14,6 +14,7 @@
 //! as it came.
 
 mod divergence;
+mod nearest;
 mod player;
 mod run;
 mod script;

@@ -1,6 +1,7 @@
 //! The plugin out of a recording: the filter `replay`.
 
 use super::divergence::Divergence;
+use super::nearest::Nearest;
 use crate::error::FilterError;
 use crate::recording::{Answer, Ask, Entry, Recording, Returned};
 use async_trait::async_trait;
@@ -13,13 +14,13 @@ use cofferdam_contract::services::{Edits, Findings, Trees, View};
 use cofferdam_contract::types::{Error, ErrorCode, StepPlan};
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A plugin that recordings answer for.
 pub(crate) struct Replayer<P: ?Sized> {
     inner: Arc<P>,
-    recordings: Vec<Recording>,
+    recordings: Vec<(PathBuf, Recording)>,
     /// The recordings of a step, by place, that were an answer.
     given: Mutex<HashSet<usize>>,
 }
@@ -32,10 +33,8 @@ impl<P: Plugin + ?Sized> Replayer<P> {
             plugin: plugin.clone(),
             error,
         })?;
-        let own = read.into_iter().map(|(_, recording)| recording);
-        let recordings: Vec<Recording> = own
-            .filter(|recording| recording.plugin().id == plugin)
-            .collect();
+        let mut recordings = read;
+        recordings.retain(|(_, recording)| recording.plugin().id == plugin);
         if recordings.is_empty() {
             return Err(FilterError::NothingRecorded {
                 plugin,
@@ -56,10 +55,12 @@ impl<P: Plugin + ?Sized> Replayer<P> {
         }
     }
 
-    fn diverged(&self, function: &str, divergence: &Divergence) -> CallError {
+    /// None fits.
+    fn diverged(&self, function: &str, nearest: &Nearest) -> CallError {
+        let reason = nearest.reason();
         CallError::Host {
             callee: self.callee(function),
-            reason: format!("its recording does not fit: {divergence}"),
+            reason: reason.unwrap_or_else(|| format!("there is no recording of {function}")),
         }
     }
 
@@ -96,32 +97,29 @@ impl<P: Plugin + ?Sized> Replayer<P> {
     /// tried before anything is.
     async fn play(&self, call: &Call, entry: &Entry, live: Live<'_>) -> Result<(), CallError> {
         let function = entry.function();
-        let mut nearest: Option<Divergence> = None;
-        for recording in &self.recordings {
-            let found = match self.given_otherwise(recording, call, entry) {
-                Some(divergence) => Some(divergence),
-                None => live.compare(recording, Until::FirstResult).await,
-            };
-            let Some(found) = found else {
-                return match live.compare(recording, Until::End).await {
-                    Some(divergence) => Err(self.diverged(function, &divergence)),
-                    None => {
-                        let again = recording.end.ended.again(self.callee(function));
-                        again.map(|_| ())
-                    }
-                };
-            };
-            if nearest.as_ref().is_none_or(|it| it.after < found.after) {
-                nearest = Some(found);
+        let mut nearest = Nearest::default();
+        for (file, recording) in &self.recordings {
+            if let Some(divergence) = self.given_otherwise(recording, call, entry) {
+                nearest.offer(file, false, divergence);
+                continue;
             }
+            if let Some(divergence) = live.compare(recording, Until::FirstResult).await {
+                nearest.offer(file, true, divergence);
+                continue;
+            }
+            return match live.compare(recording, Until::End).await {
+                Some(divergence) => {
+                    let mut chosen = Nearest::default();
+                    chosen.offer(file, true, divergence);
+                    Err(self.diverged(function, &chosen))
+                }
+                None => {
+                    let again = recording.end.ended.again(self.callee(function));
+                    again.map(|_| ())
+                }
+            };
         }
-        Err(match nearest {
-            Some(divergence) => self.diverged(function, &divergence),
-            None => CallError::Host {
-                callee: self.callee(function),
-                reason: "there is no recording of it".to_owned(),
-            },
-        })
+        Err(self.diverged(function, &nearest))
     }
 }
 
@@ -130,14 +128,14 @@ impl Replayer<dyn WorkflowStep> {
     fn end(&self, call: &Call, entry: &Entry) -> Result<Returned, CallError> {
         let function = entry.function();
         let mut fitting = Vec::new();
-        let mut nearest = None;
-        for (place, recording) in self.recordings.iter().enumerate() {
+        let mut nearest = Nearest::default();
+        for (place, (file, recording)) in self.recordings.iter().enumerate() {
             if recording.function() != function {
                 continue;
             }
             match self.given_otherwise(recording, call, entry) {
                 None => fitting.push((place, recording)),
-                Some(divergence) => nearest = nearest.or(Some(divergence)),
+                Some(divergence) => nearest.offer(file, false, divergence),
             }
         }
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
@@ -145,16 +143,12 @@ impl Replayer<dyn WorkflowStep> {
             .iter()
             .find(|(place, _)| !given.contains(place))
             .or(fitting.last());
-        match (fresh, nearest) {
-            (Some((place, recording)), _) => {
+        match fresh {
+            Some((place, recording)) => {
                 given.insert(*place);
                 recording.end.ended.again(self.callee(function))
             }
-            (None, Some(divergence)) => Err(self.diverged(function, &divergence)),
-            (None, None) => Err(CallError::Host {
-                callee: self.callee(function),
-                reason: format!("there is no recording of {function}"),
-            }),
+            None => Err(self.diverged(function, &nearest)),
         }
     }
 

@@ -21,8 +21,8 @@ use std::net::{IpAddr, Ipv6Addr};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct HttpGrant {
     /// Hosts: a name, `*.SUFFIX` for every name below SUFFIX, or an IP address, which is
-    /// then allowed although it may not be public.
-    #[schemars(length(min = 1))]
+    /// then allowed although it may not be public. Required, unless the table is empty.
+    #[serde(default)]
     pub hosts: Vec<String>,
     /// Ports. Without them that of the scheme, 443 or 80.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +59,27 @@ pub enum HttpScheme {
 
 fn https_only() -> Vec<HttpScheme> {
     vec![HttpScheme::Https]
+}
+
+impl Default for HttpGrant {
+    /// An empty table.
+    fn default() -> Self {
+        Self {
+            hosts: Vec::new(),
+            ports: None,
+            schemes: https_only(),
+            methods: None,
+            paths: None,
+            addresses: Vec::new(),
+        }
+    }
+}
+
+impl HttpGrant {
+    /// Whether it is an empty table.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl HttpScheme {
@@ -163,7 +184,7 @@ impl HttpScope {
         ] {
             if is_empty {
                 return Err(format!(
-                    "`{key}` is empty, which allows no request; fill it, or leave the grant out"
+                    "`{key}` is empty, which allows no request; fill it, or leave the grant out (an empty table takes away what was granted at an installation)"
                 ));
             }
         }

@@ -12,6 +12,9 @@
 //! hosts = ["chat.example.org"]
 //! ```
 //!
+//! An empty table grants nothing, whatever was granted at an installation; one that is not
+//! there leaves that as it is.
+//!
 //! **Problem.** Deny by default is only as good as the way out of it: whoever is refused
 //! has to learn which grant is missing, and whoever grants has to see at once what cannot
 //! be meant.
@@ -36,6 +39,7 @@ pub use step::{StepGrants, Trust};
 
 use crate::tool::grant::{GrantedTool, ToolGrant, check_tool};
 use crate::tool::pattern::Whole;
+use cofferdam_contract::grants::{HTTP, SECRETS, TOOL};
 use cofferdam_contract::services::{Outbound, OutboundRequest};
 use cofferdam_contract::types::{Error, ErrorCode};
 use schemars::JsonSchema;
@@ -52,33 +56,62 @@ pub struct PluginGrants {
     /// Programs, by the name that the plugin uses. An empty table grants none, whatever was
     /// granted at an installation.
     pub tool: Option<BTreeMap<String, ToolGrant>>,
-    /// Secrets of the project.
+    /// Secrets of the project. An empty table grants none, whatever was granted at an
+    /// installation.
     pub secrets: Option<SecretsGrant>,
-    /// HTTP requests.
+    /// HTTP requests. An empty table grants none, whatever was granted at an installation.
     pub http: Option<HttpGrant>,
 }
 
 /// `[plugins.ID.grants.secrets]`: which secrets of the project a plugin may read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct SecretsGrant {
-    /// Names of secrets; `*` stands for any characters.
-    #[schemars(length(min = 1), inner(length(min = 1)))]
+    /// Names of secrets; `*` stands for any characters. Without any nothing is granted.
+    #[schemars(inner(length(min = 1)))]
     pub names: Vec<String>,
 }
 
+impl PluginGrants {
+    /// What the tables say of each capability: none where there is no table.
+    pub fn said(&self) -> [(&'static str, Option<Said>); 3] {
+        let said = |nothing: Option<bool>| {
+            nothing.map(|nothing| match nothing {
+                true => Said::Nothing,
+                false => Said::Something,
+            })
+        };
+        let tool = self.tool.as_ref().map(BTreeMap::is_empty);
+        let secrets = self.secrets.as_ref().map(SecretsGrant::is_nothing);
+        let http = self.http.as_ref().map(HttpGrant::is_nothing);
+        [
+            (TOOL, said(tool)),
+            (SECRETS, said(secrets)),
+            (HTTP, said(http)),
+        ]
+    }
+}
+
+/// What a table of grants says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// It is empty: nothing is granted.
+    Nothing,
+    /// Something is.
+    Something,
+}
+
 impl SecretsGrant {
+    /// Whether it is an empty table.
+    pub fn is_nothing(&self) -> bool {
+        self.names.is_empty()
+    }
+
     /// Its names, as patterns.
     ///
     /// # Errors
     /// What is wrong with them and what to write, for people.
     fn patterns(&self) -> Result<Vec<Whole>, String> {
-        if self.names.is_empty() {
-            return Err(
-                "`names` is empty, which allows no secret; fill it, or leave the grant out"
-                    .to_owned(),
-            );
-        }
         let pattern = |name: &String| {
             if name.is_empty() {
                 return Err(
@@ -119,7 +152,8 @@ impl Granted {
                 reason,
             })
         });
-        let http = grants.http.as_ref().map(|grant| {
+        let http = grants.http.as_ref().filter(|grant| !grant.is_nothing());
+        let http = http.map(|grant| {
             HttpScope::check(
                 &format!("the plugin {plugin}"),
                 &format!("[plugins.{plugin}.grants.http]"),

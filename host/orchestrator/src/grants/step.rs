@@ -89,7 +89,8 @@ impl StepGrants {
             let patterns = grant.patterns();
             patterns.map_err(|flaw| format!("`secrets`: {flaw}"))
         });
-        let http = self.http.as_ref().map(|grant| {
+        let http = self.http.as_ref().filter(|grant| !grant.is_nothing());
+        let http = http.map(|grant| {
             HttpScope::check(
                 &format!("the step {step}"),
                 &format!("`grants.http` of the step {step}"),

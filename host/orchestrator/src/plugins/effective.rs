@@ -2,18 +2,27 @@
 //! installation for the interfaces that these leave out.
 
 use super::view::Approval;
-use crate::grants::{Granted, PluginGrants};
+use crate::grants::{Granted, PluginGrants, Said};
 use crate::tool::pattern::Whole;
 use cofferdam_contract::grants::{self, Difference, Want};
 use serde_json::{Map, Value};
 
-/// A configuration's tables as JSON. One that is there and empty says: nothing of this.
+/// A configuration's tables as JSON. One that is there and empty says nothing of this, and
+/// is empty here too.
 fn tables(configured: Option<&PluginGrants>) -> Result<Map<String, Value>, String> {
     let value = serde_json::to_value(configured).map_err(|error| error.to_string())?;
-    let Value::Object(mut tables) = value else {
+    let (Value::Object(mut tables), Some(configured)) = (value, configured) else {
         return Ok(Map::new());
     };
     tables.retain(|_, table| !table.is_null());
+    for (capability, said) in configured.said() {
+        if said == Some(Said::Nothing) {
+            tables.insert(
+                grants::key(capability).to_owned(),
+                Value::Object(Map::new()),
+            );
+        }
+    }
     Ok(tables)
 }
 
@@ -202,7 +211,8 @@ pub(super) fn lines(plugin: &str, missing: &Difference) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cofferdam_contract::grants::{SECRETS, TOOL};
+    use cofferdam_contract::grants::{HTTP, SECRETS, TOOL};
+    use cofferdam_contract::services::{Outbound as _, OutboundRequest};
     use serde_json::json;
 
     fn want(interface: &str, grant: &Value) -> Want {
@@ -347,6 +357,7 @@ mod tests {
     fn what_the_configuration_leaves_out_is_told() {
         let tools = json!({ "echo": { "program": "echo" }, "sh": { "program": "sh" } });
         let names = secrets(&["db-a", "b"]);
+        let hosts = json!({ "hosts": ["a.test"] });
         // What is wanted, the configuration, what it leaves out.
         let cases = [
             (
@@ -356,6 +367,8 @@ mod tests {
                 json!({ "sh": { "program": "sh" } }),
             ),
             (TOOL, &tools, "[tool]", tools.clone()),
+            (SECRETS, &names, "[secrets]", names.clone()),
+            (HTTP, &hosts, "[http]", hosts.clone()),
             (
                 SECRETS,
                 &names,
@@ -384,13 +397,16 @@ mod tests {
             assert_eq!(left, expected, "{interface} {text}");
         }
         // A plugin that proposes nothing is left without as well.
-        let configured: PluginGrants = toml::from_str("[tool]").unwrap();
-        let claim = Claim {
-            wants: &[want(TOOL, &json!({}))],
-            configured: Some(&configured),
-            active: None,
-        };
-        assert_eq!(claim.settle(&Approval::Nothing).unwrap().left_out.len(), 1);
+        for (interface, text) in [(TOOL, "[tool]"), (SECRETS, "[secrets]"), (HTTP, "[http]")] {
+            let configured: PluginGrants = toml::from_str(text).unwrap();
+            let claim = Claim {
+                wants: &[want(interface, &json!({}))],
+                configured: Some(&configured),
+                active: None,
+            };
+            let settled = claim.settle(&Approval::Nothing).unwrap();
+            assert_eq!(settled.left_out.len(), 1, "{text}");
+        }
     }
 
     #[test]
@@ -408,6 +424,42 @@ mod tests {
             assert!(grants.tool.unwrap().is_empty(), "{text}");
             assert_eq!(grants.secrets.unwrap().names, ["y"], "{text}");
         }
+        let approved = object(&json!({
+            "secrets": secrets(&["y"]),
+            "tool": { "sh": { "program": "sh" } },
+            "http": { "hosts": ["a.test"] },
+        }));
+        let all = scopes("p", None, &approved).unwrap();
+        let request = OutboundRequest {
+            method: "GET".to_owned(),
+            scheme: "https".to_owned(),
+            host: "a.test".to_owned(),
+            port: 443,
+            path: "/".to_owned(),
+        };
+        let held = |granted: &Granted| {
+            [
+                granted.tool("sh").is_ok(),
+                granted.secret("y").is_ok(),
+                granted.request(&request).is_ok(),
+            ]
+        };
+        assert_eq!(held(&all), [true; 3]);
+        for (text, expected) in [
+            ("[tool]", [false, true, true]),
+            ("[secrets]", [true, false, true]),
+            ("[secrets]\nnames = []", [true, false, true]),
+            ("[http]", [true, true, false]),
+            ("[http]\nhosts = []", [true, true, false]),
+            ("[tool]\n[secrets]\n[http]", [false; 3]),
+        ] {
+            let configured: PluginGrants = toml::from_str(text).unwrap();
+            let left = scopes("p", Some(&configured), &approved).unwrap();
+            assert_eq!(held(&left), expected, "{text}");
+        }
+        let configured: PluginGrants = toml::from_str("[http]\nports = [443]").unwrap();
+        let error = scopes("p", Some(&configured), &approved).unwrap_err();
+        assert!(error.contains("`hosts` is empty"), "{error}");
         assert!(effective(None, &object(&json!({ "unknown": {} }))).is_err());
     }
 }

@@ -9,6 +9,7 @@ use crate::runs::component::ComponentStore;
 use cofferdam_store::{PluginVersion, Store};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::watch;
 
@@ -35,6 +36,29 @@ pub fn active_versions(
         }
     }
     Ok(found)
+}
+
+/// Every installed version of a state folder, by id, for a command that does not need its
+/// host. There are none where no host was ever started. Blocks.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn installed_versions(paths: &StatePaths) -> Result<Vec<PluginVersion>, String> {
+    if !paths.database().exists() {
+        return Ok(Vec::new());
+    }
+    let store = Store::open(paths.database()).map_err(|error| error.to_string())?;
+    store
+        .plugin_versions(None)
+        .map_err(|error| error.to_string())
+}
+
+/// The file of an installed version's component, whose content was looked at. Blocks.
+///
+/// # Errors
+/// Why it cannot be used: it is gone, or is another.
+pub fn installed_component(paths: &StatePaths, digest: &str) -> Result<PathBuf, String> {
+    ComponentStore::new(paths.components()).file(digest)
 }
 
 fn unusable(version: PluginVersion, reason: String) -> Unusable {

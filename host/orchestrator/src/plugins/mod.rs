@@ -51,7 +51,7 @@ pub use host::{
     Active, Candidate, Inspected, PluginHost, PluginOptions, Prepared, Ready, Refusal, Unusable,
 };
 pub(crate) use installations::Installations;
-pub use installations::active_versions;
+pub use installations::{active_versions, installed_component, installed_versions};
 pub use policy::{CrashAction, CrashPolicy};
 pub use selftest::self_test;
 pub use view::{Approval, CrashState, Installed, Proposal, Version};

@@ -44,6 +44,8 @@ pub struct Component {
     pub traps_at_once: bool,
     /// `execute` traps this often in a process.
     pub traps: u32,
+    /// `compensate` traps this often in a process.
+    pub undo_traps: u32,
     /// `execute` waits for the gate.
     pub gated: bool,
 }
@@ -184,6 +186,12 @@ impl WorkflowStep for Scripted {
         _: &str,
         _: Option<&str>,
     ) -> Result<(), CallError> {
+        let trapped = self.stage.trapped(&format!("undo {}", self.digest));
+        if trapped.load(Ordering::SeqCst) < self.component.undo_traps {
+            trapped.fetch_add(1, Ordering::SeqCst);
+            return Err(Self::trap("compensate"));
+        }
+        self.stage.write(format!("undo {}", self.component.version));
         Ok(())
     }
 }
@@ -299,7 +307,11 @@ impl Catalogue for Shelf {
                 return Ok(Arc::clone(step));
             }
         }
-        let bytes = std::fs::read(&pinned.path).unwrap();
+        let bytes = std::fs::read(&pinned.path).map_err(|error| CatalogueError::Unusable {
+            reference: pinned.id.clone(),
+            reason: error.to_string(),
+            code: ErrorCode::Other,
+        })?;
         Ok(self.watch.step(self.load(&bytes)))
     }
 
@@ -332,6 +344,9 @@ pub fn actor() -> Actor {
 
 /// A workflow of one step of the plugin.
 pub const WORKFLOW: &str = "name: w\nsteps:\n  - id: s\n    uses: scripted\noutputs:\n  version: ${{ steps.s.outputs.version }}\n  denied: ${{ steps.s.outputs.denied }}\n";
+
+/// A workflow that fails once its step has succeeded, which is then undone.
+pub const UNDOING: &str = "name: u\nsteps:\n  - { id: s, uses: scripted, compensate: true }\noutputs:\n  none: ${{ steps.s.outputs.nothing }}\n";
 
 /// How long something that must happen is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -450,6 +465,18 @@ impl Host {
         let view = self.until(run, ended).await;
         assert_eq!(view.run.state, state, "{view:#?}");
         view
+    }
+
+    /// Lets what is gated go on.
+    pub fn open_gate(&self) {
+        self.stage.gate.store(true, Ordering::SeqCst);
+    }
+
+    /// How often a step of this version was undone.
+    pub fn undone(&self, version: &str) -> usize {
+        let log = self.stage.log.lock().unwrap();
+        let undone = format!("undo {version}");
+        log.iter().filter(|entry| **entry == undone).count()
     }
 
     /// Runs the workflow to its success; says which version answered.

@@ -1,6 +1,6 @@
 //! What is done about plugins that crash.
 
-use crate::common::{Component, Configured, Host, ID, actor, version_of};
+use crate::common::{Component, Configured, Host, ID, MENDER, UNDOING, actor, version_of};
 use cofferdam_orchestrator::plugins::{Cause, CrashAction, CrashPolicy};
 use cofferdam_orchestrator::runs::workflow::Period;
 use cofferdam_store::{PageRequest, RunState, StepState};
@@ -104,6 +104,111 @@ async fn runs_are_parked_for_a_version_in_quarantine_and_go_on_when_it_is_back()
             "{kind}"
         );
     }
+}
+
+fn undo_crashing(version: &str, traps: u32) -> Component {
+    let mut component = Component::new(version);
+    component.undo_traps = traps;
+    component
+}
+
+#[tokio::test]
+async fn a_compensation_waits_for_its_plugin_and_is_made_when_it_is_back() {
+    let configured = policy(CrashAction::Quarantine, 1);
+    let host = Host::with(configured.clone()).await;
+    host.serve(&undo_crashing("1.0.0", 1)).await;
+    // The first puts the plugin into quarantine by its compensation.
+    let first = host.start_with(UNDOING).await.run.id;
+    let view = host.until_state(&first, RunState::NeedsAttention).await;
+    assert_eq!(view.steps[0].state, StepState::NeedsAttention);
+    let error = view.steps[0].error.clone().unwrap();
+    assert!(error.message.contains("unreachable"), "{error:?}");
+    let digest = undo_crashing("1.0.0", 1).digest();
+    assert_eq!(error.waits_for.as_ref(), Some(&digest));
+    let attention = view.run.attention.unwrap();
+    assert!(attention.contains("in quarantine"), "{attention}");
+
+    // It stays parked, whichever host comes.
+    let host = host.restarted(configured).await;
+    assert_eq!(host.orchestrator.runs.active(), 0);
+    let view = host.orchestrator.runs.get(&first).unwrap();
+    assert_eq!(view.run.state, RunState::NeedsAttention);
+    assert_eq!(host.undone("1.0.0"), 0);
+
+    let plugins = &host.orchestrator.plugins;
+    let state = plugins.get(ID).unwrap().versions.remove(0).crash;
+    assert_eq!(state.waiting, [first.clone()]);
+    plugins.release(&actor(), ID, None).await.unwrap();
+    let view = host.until_state(&first, RunState::Failed).await;
+    assert_eq!(view.steps[0].state, StepState::Compensated);
+    assert_eq!(view.steps[0].compensation_attempt, 2);
+    assert_eq!(host.undone("1.0.0"), 1);
+    // What failed it is still what it says.
+    let message = view.run.error.unwrap().message;
+    assert!(message.contains("cannot be made"), "{message}");
+}
+
+#[tokio::test]
+async fn a_compensation_waits_for_a_component_that_cannot_be_used() {
+    let host = Host::new().await;
+    let mut component = Component::new("1.0.0");
+    component.gated = true;
+    host.serve(&component).await;
+    let run = host.start_with(UNDOING).await.run.id;
+    host.until(&run, |view| view.steps[0].state == StepState::Running)
+        .await;
+    // The call that goes on is of the old version; nobody waits for its end.
+    host.install(&Component::new("2.0.0")).await;
+    host.activate("2.0.0").await;
+    let host = host.restarted(Configured::default()).await;
+    host.until(&run, |view| view.steps[0].attempt == 2).await;
+    let file = host.component_file(&component);
+    let aside = file.with_extension("aside");
+    std::fs::rename(&file, &aside).unwrap();
+    host.open_gate();
+    let view = host.until_state(&run, RunState::NeedsAttention).await;
+    let error = view.steps[0].error.clone().unwrap();
+    assert!(error.message.contains("cannot be used"), "{error:?}");
+    assert_eq!(error.waits_for, None);
+
+    std::fs::rename(&aside, &file).unwrap();
+    host.orchestrator.runs.resume(&actor(), &run).await.unwrap();
+    let view = host.until_state(&run, RunState::Failed).await;
+    assert_eq!(view.steps[0].state, StepState::Compensated);
+    assert_eq!(host.undone("1.0.0"), 1);
+}
+
+#[tokio::test]
+async fn who_cancels_does_without_a_compensation_that_is_parked() {
+    let host = Host::with(policy(CrashAction::Quarantine, 1)).await;
+    host.serve(&undo_crashing("1.0.0", 1)).await;
+    let two = "name: two\nsteps:\n  - { id: a, uses: native/mend, compensate: true }\n  - { id: s, uses: scripted, needs: [a], compensate: true }\noutputs:\n  none: ${{ steps.s.outputs.nothing }}\n";
+    // Its first call crashes.
+    let broken = host
+        .start_with("name: w\nsteps: [{ id: s, uses: native/mend }]\n")
+        .await;
+    host.until_state(&broken.run.id, RunState::NeedsAttention)
+        .await;
+    let plugins = &host.orchestrator.plugins;
+    plugins.release(&actor(), MENDER, None).await.unwrap();
+
+    let run = host.start_with(two).await.run.id;
+    let view = host.until_state(&run, RunState::NeedsAttention).await;
+    assert_eq!(view.steps[0].state, StepState::Succeeded, "it has to wait");
+    let runs = &host.orchestrator.runs;
+    runs.cancel(&actor(), &run, None).await.unwrap();
+    let view = host.until_state(&run, RunState::Failed).await;
+    let states: Vec<_> = view.steps.iter().map(|step| step.state).collect();
+    assert_eq!(
+        states,
+        [StepState::Compensated, StepState::CompensationFailed]
+    );
+    let message = view.run.error.unwrap().message;
+    assert!(
+        message.contains("cannot be made") && message.contains("`s` could not be compensated"),
+        "{message}"
+    );
+    assert_eq!(host.undone("1.0.0"), 0);
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@ use crate::common::{Component, Configured, Host, ID, actor, version_of};
 use cofferdam_contract::types::ErrorCode;
 use cofferdam_orchestrator::plugins::{ActivationOutcome, Approval, PluginsError, Stage};
 use cofferdam_store::{PageRequest, RunState};
-use std::sync::atomic::Ordering;
 
 #[tokio::test]
 async fn every_stage_is_told_and_the_new_version_serves() {
@@ -117,7 +116,7 @@ async fn what_began_on_the_old_version_ends_on_it() {
     assert_eq!(error.code(), ErrorCode::Conflict);
     assert!(error.to_string().contains(&started.run.id), "{error}");
 
-    host.stage.gate.store(true, Ordering::SeqCst);
+    host.open_gate();
     let view = host.until_state(&started.run.id, RunState::Succeeded).await;
     assert_eq!(version_of(&view), "1.0.0");
     let over = plugins.finished(&swapped.id).await.unwrap();

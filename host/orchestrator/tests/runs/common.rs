@@ -11,7 +11,7 @@ use cofferdam_contract::types::{
 use cofferdam_orchestrator::catalogue::NativeSteps;
 use cofferdam_orchestrator::runs::{RunView, StartRun, WorkflowSource};
 use cofferdam_orchestrator::{Actor, Options, Orchestrator};
-use cofferdam_store::{RunState, StepRecord, StepState};
+use cofferdam_store::{RunState, StepRecord, StepState, operation_key};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -46,6 +46,9 @@ pub struct Script {
     pub panic: bool,
     /// Fails to undo.
     pub compensation_fails: bool,
+    /// A host operation of the compensation; the first is declared lost. For a step whose
+    /// id is its name.
+    pub undo_operation: Option<String>,
     /// Rejects the input.
     pub invalid: bool,
     /// Waits until the diary's gate is open.
@@ -301,14 +304,30 @@ impl WorkflowStep for ScriptedStep {
     async fn compensate(
         &self,
         call: Call,
-        _: StepServices,
+        services: StepServices,
         input: &str,
         output: Option<&str>,
     ) -> Result<(), CallError> {
         let script = read(input);
+        let refuse = |error| failed("compensate", error);
         assert!(!call.context.cancelled(), "what undoes is not cancelled");
         assert!(output.is_some());
         self.diary.write(format!("compensate {}", script.name));
+        if let Some(name) = &script.undo_operation {
+            let begun = services.operations.begin(name, Value::Null).await;
+            let first = operation_key(&call.context.run_id(), &script.name, name, 0);
+            match begun.map_err(refuse)? {
+                Begun::New { key } | Begun::Started { key } if key == first => {
+                    services.operations.lost(name).await.map_err(refuse)?;
+                    return Err(refuse(Error::new(ErrorCode::Other, "nobody knows")));
+                }
+                Begun::New { key } | Begun::Started { key } => {
+                    let finished = services.operations.finish(name, json!({ "key": key }));
+                    finished.await.map_err(refuse)?;
+                }
+                Begun::Finished { .. } => {}
+            }
+        }
         tokio::time::sleep(Duration::from_millis(5)).await;
         self.diary.write(format!("undone {}", script.name));
         if script.compensation_fails {

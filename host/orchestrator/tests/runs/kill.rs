@@ -7,7 +7,9 @@
 
 use crate::common::{Host, actor};
 use cofferdam_orchestrator::runs::{StartRun, WorkflowSource};
-use cofferdam_store::{ApprovalState, PageRequest, RunFilter, RunState, StepState, Store};
+use cofferdam_store::{
+    ApprovalState, EventFilter, OperationState, PageRequest, RunFilter, RunState, StepState, Store,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 const STATE: &str = "COFFERDAM_TEST_KILL_STATE";
 const EVENTS: &str = "COFFERDAM_TEST_KILL_EVENTS";
+const PARKS: &str = "COFFERDAM_TEST_KILL_PARKS";
 
 const WORKFLOW: &str = "
 name: ten
@@ -30,6 +33,15 @@ steps:
   - { id: s8, uses: scripted, needs: [s6], compensate: true, with: { name: s8 } }
   - { id: s9, uses: scripted, if: 'false', needs: [s7, s8], with: { name: s9 } }
   - { id: s10, uses: scripted, needs: [s9], with: { name: s10, fail: invalid } }
+";
+
+/// A compensation is parked, with another that waits for it.
+const PARKING: &str = "
+name: parks
+steps:
+  - { id: s1, uses: scripted, compensate: true, with: { name: s1 } }
+  - { id: s2, uses: scripted, compensate: true, needs: [s1], with: { name: s2, undo-operation: undo } }
+  - { id: s3, uses: scripted, needs: [s2], with: { name: s3, fail: invalid } }
 ";
 
 /// Not a test of its own: the host that is killed.
@@ -63,7 +75,9 @@ async fn child() {
     let run = match listed.items.first() {
         Some(run) => run.id.clone(),
         None => {
-            let workflow = WorkflowSource::Text(WORKFLOW.to_owned());
+            let parks = std::env::var_os(PARKS).is_some();
+            let text = if parks { PARKING } else { WORKFLOW };
+            let workflow = WorkflowSource::Text(text.to_owned());
             let request = StartRun::new(workflow, Value::Null);
             runs.start(&actor(), request).await.unwrap().run.id
         }
@@ -82,19 +96,33 @@ async fn child() {
             let (step, digest) = (&approval.step, &approval.digest);
             runs.approve(&actor(), &run, step, digest, None).await.ok();
         }
+        if view.run.state == RunState::NeedsAttention {
+            runs.resume(&actor(), &run).await.ok();
+        }
         tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // The thread may not have come to look since.
+    if host.orchestrator.store.newest_event().unwrap() >= limit {
+        std::process::abort();
     }
     host.orchestrator.shutdown().await;
     std::process::exit(0);
 }
 
 fn live_for(state: &Path, events: i64) -> bool {
-    let output = Command::new(std::env::current_exe().unwrap())
+    live(state, events, false)
+}
+
+fn live(state: &Path, events: i64, parks: bool) -> bool {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child
         .args(["--exact", "kill::child", "--nocapture"])
         .env(STATE, state)
-        .env(EVENTS, events.to_string())
-        .output()
-        .unwrap();
+        .env(EVENTS, events.to_string());
+    if parks {
+        child.env(PARKS, "1");
+    }
+    let output = child.output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success() || output.status.code().is_none(),
@@ -190,4 +218,56 @@ fn killed_again_and_again_the_run_ends_the_same() {
     }
     assert!(kills >= 4, "only {kills} kills hit");
     check(folder.path(), kills, "killed again and again");
+}
+
+/// That nothing was undone before somebody resumed the run, and everything afterwards.
+fn check_parked(state: &Path, what: &str) {
+    let store = Store::open(state.join("cofferdam.db")).unwrap();
+    let runs = store
+        .runs(&RunFilter::default(), &PageRequest::default())
+        .unwrap();
+    let view = store.run_detail(&runs.items[0].id).unwrap();
+    assert_eq!(view.run.state, RunState::Failed, "{what}");
+    let states: Vec<_> = view.steps.iter().map(|step| step.state).collect();
+    let undone = StepState::Compensated;
+    assert_eq!(states, [undone, undone, StepState::Failed], "{what}");
+    let filter = EventFilter {
+        run: Some(view.run.id.clone()),
+        ..EventFilter::default()
+    };
+    let events = store.events(0, &filter, 1000).unwrap();
+    let first = |kind: &str, step: Option<&str>| {
+        let found = events
+            .iter()
+            .find(|event| event.kind == kind && event.step.as_deref() == step);
+        found
+            .unwrap_or_else(|| panic!("{what}: no {kind} of {step:?}: {events:#?}"))
+            .id
+    };
+    let resumed = first("run.resumed", None);
+    assert!(
+        first("step.needs-attention", Some("s2")) < resumed,
+        "{what}"
+    );
+    assert!(resumed < first("step.compensated", Some("s2")), "{what}");
+    assert!(resumed < first("step.compensating", Some("s1")), "{what}");
+    let operations = store.operations(&view.run.id).unwrap();
+    let states: Vec<_> = operations.iter().map(|operation| operation.state).collect();
+    let expected = [OperationState::Abandoned, OperationState::Finished];
+    assert_eq!(states, expected, "{what}");
+}
+
+#[test]
+fn killed_at_each_event_a_compensation_stays_parked_until_it_is_resumed() {
+    let mut at = 1;
+    loop {
+        let folder = tempfile::tempdir().unwrap();
+        if live(folder.path(), at, true) {
+            break;
+        }
+        assert!(live(folder.path(), i64::MAX, true), "killed at {at}");
+        check_parked(folder.path(), &format!("killed at {at}"));
+        at += 1;
+    }
+    assert!(at > 15, "only {at} kills hit");
 }

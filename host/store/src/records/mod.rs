@@ -28,7 +28,7 @@ pub use run::{
 };
 pub use secret::SecretInfo;
 pub use step::{
-    Approval, ApprovalFilter, ApprovalState, Attempt, AttemptOutcome, Change, Decision, StepRecord,
-    StepState,
+    Approval, ApprovalFilter, ApprovalState, Attempt, AttemptOutcome, Change, CompensationOutcome,
+    Decision, StepRecord, StepState,
 };
 pub use workflow::SavedWorkflow;

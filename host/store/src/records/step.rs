@@ -255,6 +255,23 @@ pub enum AttemptOutcome {
     },
 }
 
+/// How a compensation ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CompensationOutcome {
+    /// The step is undone.
+    Compensated,
+    /// It could not be undone.
+    Failed {
+        /// Why.
+        error: Problem,
+    },
+    /// Someone has to look, or its plugin has to come back, before it is tried again.
+    NeedsAttention {
+        /// Why.
+        error: Problem,
+    },
+}
+
 /// One change of a run; see [`Store::advance`](crate::Store::advance).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
@@ -297,7 +314,7 @@ pub enum Change {
         reason: String,
     },
     /// A step that has not begun, waits or is parked is given up, because the run is
-    /// cancelled.
+    /// cancelled. Where it was its compensation that was parked, that has failed.
     Cancel {
         /// The step.
         step: String,
@@ -334,7 +351,7 @@ pub enum Change {
         step: String,
         /// The number of the compensation's attempt.
         attempt: u32,
-        /// Why it failed; none if it is undone.
-        error: Option<Problem>,
+        /// How.
+        outcome: CompensationOutcome,
     },
 }

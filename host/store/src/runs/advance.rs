@@ -10,8 +10,8 @@ use crate::journal::Journal;
 use crate::sql::{Json, all, change, first};
 use crate::store::Tx;
 use crate::{
-    ApprovalState, Attempt, AttemptOutcome, Change, Durability, Event, Problem, RunOutcome,
-    RunState, StepState, Store, StoreError,
+    ApprovalState, Attempt, AttemptOutcome, Change, CompensationOutcome, Durability, Event,
+    Problem, RunOutcome, RunState, StepState, Store, StoreError,
 };
 
 impl Store {
@@ -150,8 +150,12 @@ fn apply(tx: &Tx<'_>, run: &mut RunHead, journal: &mut Journal<'_>, change: &Cha
         }
         Change::Cancel { step: name } => {
             run.require_unfinished()?;
-            let mut head = not_executed(step(name)?)?;
-            head.settle(tx, journal, Settled::plainly(StepState::Cancelled))
+            give_up(
+                tx,
+                not_executed(step(name)?)?,
+                journal,
+                StepState::Cancelled,
+            )
         }
         Change::Park { step: name, error } => {
             run.require_unfinished()?;
@@ -185,10 +189,10 @@ fn apply(tx: &Tx<'_>, run: &mut RunHead, journal: &mut Journal<'_>, change: &Cha
         Change::EndCompensation {
             step: name,
             attempt,
-            error,
+            outcome,
         } => {
             run.require_unfinished()?;
-            end_compensation(tx, step(name)?, journal, *attempt, error.as_ref())
+            end_compensation(tx, step(name)?, journal, *attempt, outcome)
         }
     }
 }
@@ -259,7 +263,7 @@ fn finish(
                 .conflict(format!("its step `{name}` is {state}; end it first"))
                 .into());
         }
-        StepHead::read(tx, &run.id, &name)?.settle(tx, journal, Settled::plainly(instead))?;
+        give_up(tx, StepHead::read(tx, &run.id, &name)?, journal, instead)?;
     }
     let (state, data) = match outcome {
         RunOutcome::Succeeded { outputs } => {
@@ -281,6 +285,36 @@ fn finish(
         RunOutcome::Cancelled => (RunState::Cancelled, json!({})),
     };
     run.become_state(tx, journal, state, None, data)
+}
+
+/// Writes that a step which is not executed ends as `instead`; one whose compensation is
+/// parked is one that could not be undone, and keeps why.
+fn give_up(
+    tx: &Tx<'_>,
+    mut step: StepHead,
+    journal: &mut Journal<'_>,
+    instead: StepState,
+) -> Within<()> {
+    if !step.is_parked_undoing() {
+        return step.settle(tx, journal, Settled::plainly(instead));
+    }
+    let error = first(
+        tx,
+        "SELECT error FROM steps WHERE run = ?1 AND step = ?2",
+        [&step.run, &step.step],
+        |row| row.get::<_, Option<Json<Problem>>>(0),
+    )?;
+    let settled = match error.flatten() {
+        Some(Json(error)) => {
+            return step.settle(
+                tx,
+                journal,
+                Settled::because(StepState::CompensationFailed, &error),
+            );
+        }
+        None => Settled::plainly(StepState::CompensationFailed),
+    };
+    step.settle(tx, journal, settled)
 }
 
 /// Refuses a change that is not for a step whose plugin is being called.
@@ -447,7 +481,7 @@ fn end_compensation(
     mut step: StepHead,
     journal: &mut Journal<'_>,
     attempt: u32,
-    error: Option<&Problem>,
+    outcome: &CompensationOutcome,
 ) -> Within<()> {
     if step.state != StepState::Compensating || step.compensation_attempt != attempt {
         return Err(step
@@ -457,9 +491,14 @@ fn end_compensation(
             ))
             .into());
     }
-    let settled = match error {
-        None => Settled::plainly(StepState::Compensated),
-        Some(error) => Settled::because(StepState::CompensationFailed, error),
+    let settled = match outcome {
+        CompensationOutcome::Compensated => Settled::plainly(StepState::Compensated),
+        CompensationOutcome::Failed { error } => {
+            Settled::because(StepState::CompensationFailed, error)
+        }
+        CompensationOutcome::NeedsAttention { error } => {
+            Settled::because(StepState::NeedsAttention, error)
+        }
     };
     step.settle(tx, journal, settled)
 }

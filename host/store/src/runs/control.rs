@@ -177,7 +177,7 @@ fn go_on(
     let compensating = compensation_began(tx, &head.id)?;
     for name in steps {
         let mut step = StepHead::read(tx, &head.id, name)?;
-        let next = if step.succeeded {
+        let next = if step.is_parked_undoing() {
             StepState::Succeeded
         } else {
             StepState::Pending

@@ -156,6 +156,12 @@ impl StepHead {
         }
     }
 
+    /// Whether it is its compensation that is parked: what was parked while it was executed
+    /// has not succeeded.
+    pub(super) fn is_parked_undoing(&self) -> bool {
+        self.state == StepState::NeedsAttention && self.succeeded
+    }
+
     /// Writes that the step ended, is parked or is to be tried again.
     pub(super) fn settle(
         &mut self,
@@ -168,9 +174,11 @@ impl StepHead {
             self.withdraw_approval(tx, journal)?;
         }
         let kind = event_kind::of_step(settled.state);
-        let attempt = match settled.state {
-            StepState::Compensated | StepState::CompensationFailed => self.compensation_attempt,
-            _ => self.attempt,
+        let undoing = self.state == StepState::Compensating || self.is_parked_undoing();
+        let attempt = if undoing {
+            self.compensation_attempt
+        } else {
+            self.attempt
         };
         let event = journal.write(
             tx,
@@ -186,9 +194,8 @@ impl StepHead {
                  failures = failures + ?6,
                  output = CASE WHEN ?7 THEN ?8 ELSE output END,
                  succeeded_event = CASE WHEN ?7 THEN ?9 ELSE succeeded_event END,
-                 finished = CASE WHEN NOT ?10 THEN NULL
-                     WHEN state = 'compensating' THEN coalesce(finished, ?11)
-                     ELSE ?11 END
+                 finished = CASE WHEN ?12 THEN coalesce(finished, ?11)
+                     WHEN ?10 THEN ?11 ELSE NULL END
              WHERE run = ?1 AND step = ?2",
             params![
                 self.run,
@@ -202,6 +209,7 @@ impl StepHead {
                 event,
                 settled.state.is_finished(),
                 tx.now,
+                undoing,
             ],
         )?;
         self.state = settled.state;

@@ -13,7 +13,8 @@
 //!
 //! A run that fails begins nothing more; what goes on may end, because what succeeded is
 //! kept for a retry. A run that is cancelled stops what goes on. Then the steps that want
-//! it are compensated, the last that succeeded first, one at a time.
+//! it are compensated, the last that succeeded first, one at a time; where one has to wait for
+//! a person or for its plugin, those after it wait too.
 //!
 //! **Limits.** Where the journal cannot be written (a full disk), the run stands still and
 //! is tried again; nothing is begun that is not in the journal.
@@ -30,7 +31,8 @@ use super::problem::problem;
 use attempt::{Caller, Ended, Work, WorkKind};
 use cofferdam_contract::types::ErrorCode;
 use cofferdam_store::{
-    AttemptOutcome, Change, Durability, Event, Problem, RunDetail, RunState, StoreError, Time,
+    AttemptOutcome, Change, CompensationOutcome, Durability, Event, Problem, RunDetail, RunState,
+    StoreError, Time,
 };
 use schedule::{Next, Scheduler};
 use state::RunMemory;
@@ -252,6 +254,10 @@ impl Driver {
                 }
                 Change::End {
                     outcome: AttemptOutcome::NeedsAttention { error },
+                    ..
+                }
+                | Change::EndCompensation {
+                    outcome: CompensationOutcome::NeedsAttention { error },
                     ..
                 }
                 | Change::Park { error, .. } => {

@@ -1,7 +1,7 @@
 //! What can be done now.
 
 use super::attempt::{Work, WorkKind};
-use super::state::RunMemory;
+use super::state::{RunMemory, StepMemory};
 use crate::runs::problem::problem;
 use cofferdam_contract::kinds::MOST_STEP_JSON;
 use cofferdam_contract::types::ErrorCode;
@@ -44,6 +44,8 @@ impl Scheduler<'_> {
     pub(super) fn next(mut self) -> Next {
         match self.memory.state {
             RunState::Compensating => self.compensate(),
+            // It waits for the plugin of a compensation, also where it failed or was cancelled.
+            RunState::NeedsAttention if self.memory.is_parked_undoing() => {}
             _ if self.memory.cancel_requested => self.cancel(),
             RunState::Succeeded | RunState::Failed | RunState::Cancelled => {}
             // Goes on only after somebody resumed it, or decided that a step fails.
@@ -228,19 +230,25 @@ impl Scheduler<'_> {
                 self.change(run_becomes(RunState::WaitingApproval));
             }
         } else if has(StepState::NeedsAttention) {
-            if self.memory.state != RunState::NeedsAttention {
-                let attention = self.attention();
-                self.change(Change::Run {
-                    state: RunState::NeedsAttention,
-                    attention: Some(attention),
-                    error: None,
-                });
-            }
+            self.park();
         } else {
             match self.outputs() {
                 Ok(outputs) => self.change(Change::Finish(RunOutcome::Succeeded { outputs })),
                 Err(error) => self.wind_up(error),
             }
+        }
+    }
+
+    /// The run needs attention: nothing more begins before somebody resumes or cancels it,
+    /// or what it waits for is back.
+    fn park(&mut self) {
+        if self.memory.state != RunState::NeedsAttention {
+            let attention = self.attention();
+            self.change(Change::Run {
+                state: RunState::NeedsAttention,
+                attention: Some(attention),
+                error: None,
+            });
         }
     }
 
@@ -345,7 +353,14 @@ impl Scheduler<'_> {
         if self.memory.state != RunState::Cancelling {
             self.change(run_becomes(RunState::Cancelling));
         }
-        if self.next_compensation().is_none() {
+        // Whoever cancels a run whose compensation is parked does without that one.
+        for (index, step) in self.steps_in(&[StepState::NeedsAttention]) {
+            let undoing = |(_, memory): (_, &StepMemory)| memory.is_parked_undoing();
+            if self.memory.step(index).is_some_and(undoing) {
+                self.change(Change::Cancel { step });
+            }
+        }
+        if self.next_compensation().is_none() && self.memory.compensation_failure().is_none() {
             self.change(Change::Finish(RunOutcome::Cancelled));
             return;
         }
@@ -376,6 +391,9 @@ impl Scheduler<'_> {
     fn compensate(&mut self) {
         if self.is_busy() {
             return;
+        }
+        if self.memory.is_parked_undoing() {
+            return self.park();
         }
         let Some(index) = self.next_compensation() else {
             let outcome = match self.memory.compensation_failure() {

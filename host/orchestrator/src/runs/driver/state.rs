@@ -13,8 +13,9 @@ use crate::runs::retry;
 use crate::runs::workflow::{CompiledStep, CompiledWorkflow};
 use cofferdam_contract::types::ErrorCode;
 use cofferdam_store::{
-    Approval, ApprovalState, Attempt, AttemptOutcome, Change, Event, PinnedPlugin, Problem,
-    RunDetail, RunOutcome, RunState, StepRecord, StepState, Time, event_kind,
+    Approval, ApprovalState, Attempt, AttemptOutcome, Change, CompensationOutcome, Event,
+    PinnedPlugin, Problem, RunDetail, RunOutcome, RunState, StepRecord, StepState, Time,
+    event_kind,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -223,6 +224,11 @@ impl RunMemory {
         })
     }
 
+    /// Whether a compensation is parked: those of the steps before it wait for it.
+    pub(super) fn is_parked_undoing(&self) -> bool {
+        self.steps.iter().any(StepMemory::is_parked_undoing)
+    }
+
     /// Why undoing went wrong, where it did.
     pub(super) fn compensation_failure(&self) -> Option<Problem> {
         self.workflow
@@ -344,18 +350,25 @@ impl RunMemory {
     /// What a compensation came to.
     pub(super) fn compensated(&self, index: usize, attempt: u32, ended: Ended) -> Option<Change> {
         let (step, _) = self.step(index)?;
-        let error = match ended {
-            Ended::Failed(error) | Ended::Parked(error) | Ended::Crashed(error, _) => Some(error),
-            Ended::Stopped => Some(problem(
-                ErrorCode::Cancelled,
-                "the compensation was stopped before it ended",
-            )),
-            Ended::Planned { .. } | Ended::Executed(_) | Ended::Compensated => None,
+        let outcome = match ended {
+            Ended::Parked(error) => CompensationOutcome::NeedsAttention { error },
+            Ended::Failed(error) | Ended::Crashed(error, _) => {
+                CompensationOutcome::Failed { error }
+            }
+            Ended::Stopped => CompensationOutcome::Failed {
+                error: problem(
+                    ErrorCode::Cancelled,
+                    "the compensation was stopped before it ended",
+                ),
+            },
+            Ended::Planned { .. } | Ended::Executed(_) | Ended::Compensated => {
+                CompensationOutcome::Compensated
+            }
         };
         Some(Change::EndCompensation {
             step: step.id.clone(),
             attempt,
-            error,
+            outcome,
         })
     }
 
@@ -392,7 +405,7 @@ impl RunMemory {
                 self.settle(step, StepState::Skipped, None);
                 self.scope.set_outputs(step, &json!({}));
             }
-            Change::Cancel { step } => self.settle(step, StepState::Cancelled, None),
+            Change::Cancel { step } => self.give_up(step),
             Change::Park { step, error } => {
                 self.settle(step, StepState::NeedsAttention, Some(error));
             }
@@ -409,13 +422,17 @@ impl RunMemory {
                     memory.interrupted = false;
                 }
             }
-            Change::EndCompensation { step, error, .. } => {
-                let state = match error {
-                    None => StepState::Compensated,
-                    Some(_) => StepState::CompensationFailed,
-                };
-                self.settle(step, state, error.as_ref());
-            }
+            Change::EndCompensation { step, outcome, .. } => match outcome {
+                CompensationOutcome::Compensated => {
+                    self.settle(step, StepState::Compensated, None);
+                }
+                CompensationOutcome::Failed { error } => {
+                    self.settle(step, StepState::CompensationFailed, Some(error));
+                }
+                CompensationOutcome::NeedsAttention { error } => {
+                    self.settle(step, StepState::NeedsAttention, Some(error));
+                }
+            },
         }
     }
 
@@ -447,6 +464,17 @@ impl RunMemory {
         }
     }
 
+    fn give_up(&mut self, step: &str) {
+        let undoing = self
+            .step_mut(step)
+            .filter(|memory| memory.is_parked_undoing())
+            .map(|memory| memory.error.clone());
+        match undoing {
+            Some(error) => self.settle(step, StepState::CompensationFailed, error.as_ref()),
+            None => self.settle(step, StepState::Cancelled, None),
+        }
+    }
+
     fn settle(&mut self, step: &str, state: StepState, error: Option<&Problem>) {
         if let Some(memory) = self.step_mut(step) {
             memory.state = state;
@@ -470,6 +498,11 @@ impl RunMemory {
 }
 
 impl StepMemory {
+    /// Whether it is its compensation that is parked.
+    pub(super) fn is_parked_undoing(&self) -> bool {
+        self.state == StepState::NeedsAttention && self.order > 0
+    }
+
     fn of(
         record: StepRecord,
         approval: Option<Approval>,
