@@ -80,12 +80,16 @@ fn a_migration_is_recorded_and_replayed_on_another_machine_without_the_disk() {
         return;
     };
     let record = "filter = \"record\"\nfolder = \"recordings\"";
-    fs::write(job.path("cofferdam.toml"), configuration(record)).unwrap();
+    let of_nobody = "[[plugins.fstb.filters]]\nfilter = \"log\"\n";
+    let text = configuration(record) + of_nobody;
+    fs::write(job.path("cofferdam.toml"), text).unwrap();
     let plan = |file: &str| {
         let args = ["--plan", file, "--output", "json"];
-        run(&mut job.migrate(&args)).code(0).json()
+        run(&mut job.migrate(&args)).code(0)
     };
-    let recorded = plan("first.plan");
+    let planned = plan("first.plan");
+    planned.says(&["[plugins.fstb] is configured", "`fstab`?"]);
+    let recorded = planned.json();
     let machine = elsewhere(&job);
 
     let here = |args: &[&str]| run(&mut cofferdam(machine.path(), args));
@@ -122,7 +126,13 @@ fn a_migration_is_recorded_and_replayed_on_another_machine_without_the_disk() {
     // The same migration, with the recordings in the place of the plugins.
     let replay = "filter = \"replay\"\nfrom = \"recordings\"";
     fs::write(job.path("cofferdam.toml"), configuration(replay)).unwrap();
-    let replayed = plan("second.plan");
+    let planned = plan("second.plan");
+    assert!(
+        !planned.stderr.contains("is configured"),
+        "{}",
+        planned.stderr
+    );
+    let replayed = planned.json();
     assert_eq!(replayed["edits_digest"], recorded["edits_digest"]);
     assert!(!replayed["edits"].as_array().unwrap().is_empty());
     job.source_is_untouched();
@@ -232,6 +242,19 @@ fn a_step_is_recorded_logged_and_replayed_without_its_program() {
             &Value::from("identical")
         )
     );
+
+    // Nor plugin folders, where the version that was recorded is installed.
+    let here = |args: &[&str]| {
+        let mut command = cofferdam(machine.path(), args);
+        run(command.env("COFFERDAM_PLUGINS", "nowhere"))
+    };
+    let replay = ["plugin", "replay", from];
+    here(&replay).code(1).says(&["and not installed"]);
+    let file = plugins().join("command.wasm");
+    let install = ["plugin", "install", file.to_str().unwrap(), "--grant"];
+    let _ = here(&install).code(0);
+    let said = here(&replay).code(0).stdout;
+    assert!(said.contains("command execute: identical"), "{said}");
 }
 
 #[test]

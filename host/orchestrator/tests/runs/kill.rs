@@ -101,10 +101,6 @@ async fn child() {
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    // The thread may not have come to look since.
-    if host.orchestrator.store.newest_event().unwrap() >= limit {
-        std::process::abort();
-    }
     host.orchestrator.shutdown().await;
     std::process::exit(0);
 }
