@@ -18,6 +18,7 @@
 
 pub mod native_only;
 pub mod output;
+pub mod registry;
 pub mod server;
 pub mod site;
 pub mod spanning;

@@ -15,6 +15,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("cc", "build-essential"),
     ("cpio", "cpio"),
     ("debugfs", "e2fsprogs"),
+    ("docker-registry", "docker-registry"),
     ("e2fsck", "e2fsprogs"),
     ("git", "git"),
     ("lz4", "lz4"),

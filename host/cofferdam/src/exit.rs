@@ -9,6 +9,8 @@ use cofferdam_orchestrator::migration::discover::contract_error;
 use cofferdam_orchestrator::migration::steps::error_of;
 use cofferdam_orchestrator::runs::problem::code_name;
 use cofferdam_orchestrator::{MigrateError, OpenError};
+use cofferdam_registry::RegistryError;
+use cofferdam_registry::policy::Distrust;
 use cofferdam_store::{Activation, Run, StoreError, VersionName};
 use serde_json::{Map, Value, json};
 use std::ffi::OsString;
@@ -46,6 +48,8 @@ pub const NOT_GRANTED: u8 = 13;
 pub const NOT_ACTIVATED: u8 = 14;
 /// A check of the conformance kit failed.
 pub const NONCONFORMING: u8 = 15;
+/// What is in a registry is not what it has to be: changed, unsigned, or signed by others.
+pub const NOT_VERIFIED: u8 = 16;
 /// Stopped by the user.
 pub const CANCELLED: u8 = 130;
 
@@ -240,6 +244,7 @@ const fn title(code: u8) -> &'static str {
         NOT_AUTHORISED => "Not authorised",
         NOT_GRANTED => "Not granted",
         NOT_ACTIVATED => "Plugin not activated",
+        NOT_VERIFIED => "Plugin not verified",
         CANCELLED => "Cancelled",
         _ => "Command failed",
     }
@@ -248,7 +253,7 @@ const fn title(code: u8) -> &'static str {
 /// The contract's error code that comes nearest.
 const fn error_code(code: u8) -> &'static str {
     match code {
-        NOT_APPROVED | NOT_AUTHORISED | NOT_GRANTED => "denied",
+        NOT_APPROVED | NOT_AUTHORISED | NOT_GRANTED | NOT_VERIFIED => "denied",
         OUTDATED | WAITING => "conflict",
         BLOCKED => "unsupported",
         USAGE => "invalid",
@@ -278,6 +283,9 @@ fn own_code(error: &anyhow::Error) -> Option<String> {
         if let Some(error) = cause.downcast_ref::<DiskError>() {
             return Some(contract_error(error).code);
         }
+        if let Some(error) = cause.downcast_ref::<RegistryError>() {
+            return Some(registry_code(error));
+        }
         cause
             .downcast_ref::<StoreError>()
             .and_then(store_code)
@@ -294,6 +302,21 @@ fn store_code(error: &StoreError) -> Option<ErrorCode> {
         StoreError::Locked { .. } => Some(ErrorCode::Locked),
         StoreError::NewerSchema { .. } => Some(ErrorCode::Unsupported),
         _ => None,
+    }
+}
+
+fn registry_code(error: &RegistryError) -> ErrorCode {
+    match error {
+        RegistryError::Reference { .. } | RegistryError::Settings(_) => ErrorCode::Invalid,
+        RegistryError::Unreachable { .. } => ErrorCode::Unavailable,
+        RegistryError::TimedOut { .. } => ErrorCode::Timeout,
+        RegistryError::Unauthorised { .. } | RegistryError::Redirect { .. } => ErrorCode::Denied,
+        RegistryError::NotFound { .. } => ErrorCode::NotFound,
+        RegistryError::Index { .. } | RegistryError::MediaType { .. } => ErrorCode::Unsupported,
+        RegistryError::TooLarge { .. } => ErrorCode::Limit,
+        RegistryError::Tampered { .. } | RegistryError::Malformed { .. } => ErrorCode::Corrupt,
+        RegistryError::Refused { status, .. } if *status >= 500 => ErrorCode::Unavailable,
+        RegistryError::Refused { .. } => ErrorCode::Other,
     }
 }
 
@@ -321,6 +344,17 @@ fn code(error: &anyhow::Error) -> u8 {
     }
     if let Some(ended) = error.downcast_ref::<RunEnded>() {
         return ended.code;
+    }
+    if error.is::<Distrust>() {
+        return NOT_VERIFIED;
+    }
+    match error.downcast_ref::<RegistryError>() {
+        Some(RegistryError::Unreachable { .. } | RegistryError::TimedOut { .. }) => {
+            return UNREACHABLE;
+        }
+        Some(RegistryError::Unauthorised { .. }) => return NOT_AUTHORISED,
+        Some(RegistryError::Tampered { .. }) => return NOT_VERIFIED,
+        _ => {}
     }
     match error.downcast_ref::<ClientError>() {
         Some(

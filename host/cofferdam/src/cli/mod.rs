@@ -13,7 +13,9 @@ mod workflow;
 pub use access::{GrantCommand, SecretCommand, TokenCommand, UserCommand};
 pub use disk::Disk;
 pub use migrate::Migrate;
-pub use plugin::{Decide, InstallPlugin, ListPlugins, NewPlugin, Plugin, TestPlugin, WatchPlugin};
+pub use plugin::{
+    AskRegistry, Decide, InstallPlugin, ListPlugins, NewPlugin, Plugin, TestPlugin, WatchPlugin,
+};
 pub use run::Run;
 pub use runs::{Follow, ListRuns, RunLogs, RunsCommand};
 pub use server::{LogFormat, Serve};
@@ -133,7 +135,7 @@ pub enum Command {
     /// Look into disk images, convert and compare them.
     #[command(subcommand)]
     Disk(Disk),
-    /// Plugins: build, install, swap, roll back, and look at how they do.
+    /// Plugins: build, share, install, swap, roll back, and look at how they do.
     #[command(subcommand)]
     Plugin(Plugin),
     /// Secrets for plugins: they can be set and used, never read back.

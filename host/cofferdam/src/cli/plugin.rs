@@ -75,6 +75,73 @@ pub enum Plugin {
     },
     /// Build a plugin's folder and swap the plugin at each change, for its author.
     Watch(WatchPlugin),
+    /// Put a component into a registry.
+    Push {
+        /// The component.
+        file: PathBuf,
+        /// Where: REGISTRY/NAME[:TAG] [default tag: the plugin's version].
+        reference: String,
+        /// How the registry is asked.
+        #[command(flatten)]
+        ask: AskRegistry,
+    },
+    /// Get a component out of a registry. Nothing of it is run or installed.
+    Pull {
+        /// Which: REGISTRY/NAME[:TAG][@sha256:DIGEST].
+        reference: String,
+        /// The file to write [default: ID.wasm].
+        #[arg(short = 'o', long = "out", value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// How the registry is asked.
+        #[command(flatten)]
+        ask: AskRegistry,
+    },
+    /// Find plugins in a registry: each repository's newest.
+    Search {
+        /// Where: REGISTRY[/PREFIX].
+        place: String,
+        /// Words that have to be in the plugin's reference, id or summary.
+        text: Vec<String>,
+        /// How the registry is asked.
+        #[command(flatten)]
+        ask: AskRegistry,
+    },
+    /// Make a pair of keys: NAME.key, which signs, and NAME.pub, which verifies.
+    Keygen {
+        /// The files' name, without an ending.
+        name: PathBuf,
+    },
+    /// Sign a plugin in a registry. Signatures are cosign's; several may sign.
+    Sign {
+        /// Which: REGISTRY/NAME[:TAG][@sha256:DIGEST].
+        reference: String,
+        /// The private key, as `plugin keygen` makes it.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// How the registry is asked.
+        #[command(flatten)]
+        ask: AskRegistry,
+    },
+    /// Say who signed a plugin in a registry, and whether that is who has to have.
+    Verify {
+        /// Which: REGISTRY/NAME[:TAG][@sha256:DIGEST].
+        reference: String,
+        /// The public key that has to have signed [default: what the configuration's
+        /// registry.sources say].
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// How the registry is asked.
+        #[command(flatten)]
+        ask: AskRegistry,
+    },
+}
+
+/// How a registry is asked.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct AskRegistry {
+    /// Without TLS: only a registry on this machine (localhost, 127.0.0.0/8, [::1]).
+    #[arg(long)]
+    pub plain_http: bool,
 }
 
 /// The arguments of `plugin new`.

@@ -14,6 +14,7 @@ mod plugin_install;
 mod plugin_limits;
 mod plugin_list;
 mod plugin_new;
+mod plugin_registry;
 mod plugin_replay;
 mod plugin_sources;
 mod plugin_stages;

@@ -1,8 +1,8 @@
 //! `cofferdam plugin`: which command is whose, and `inspect`.
 
 use super::{
-    plugin_build, plugin_install, plugin_limits, plugin_list, plugin_new, plugin_replay,
-    plugin_test, plugin_versions, plugin_watch,
+    plugin_build, plugin_install, plugin_limits, plugin_list, plugin_new, plugin_registry,
+    plugin_replay, plugin_test, plugin_versions, plugin_watch,
 };
 use crate::cli::{Global, Output, Plugin};
 use crate::config::Config;
@@ -43,6 +43,30 @@ pub async fn run(command: &Plugin, global: &Global) -> Result<ExitCode> {
             plugin_versions::release(id, version.as_deref(), global).await
         }
         Plugin::Watch(command) => plugin_watch::run(command, global).await,
+        Plugin::Push {
+            file,
+            reference,
+            ask,
+        } => plugin_registry::push(file, reference, *ask, global).await,
+        Plugin::Pull {
+            reference,
+            out,
+            ask,
+        } => plugin_registry::pull(reference, out.as_deref(), *ask, global).await,
+        Plugin::Search { place, text, ask } => {
+            plugin_registry::search(place, text, *ask, global).await
+        }
+        Plugin::Keygen { name } => plugin_registry::keygen(name, global.output),
+        Plugin::Sign {
+            reference,
+            key,
+            ask,
+        } => plugin_registry::sign(reference, key, *ask, global).await,
+        Plugin::Verify {
+            reference,
+            key,
+            ask,
+        } => plugin_registry::verify(reference, key.as_deref(), *ask, global).await,
     }
 }
 

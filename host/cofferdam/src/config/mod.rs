@@ -5,8 +5,10 @@
 //! refused with their line and the nearest name ([`check`]).
 
 mod check;
+mod registry;
 mod server;
 
+pub use registry::RegistryConfig;
 pub use server::{ClientConfig, RateConfig, ServerConfig};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -46,6 +48,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// How commands reach a server.
     pub client: ClientConfig,
+    /// How registries of plugins are asked, and who has to have signed what is in them.
+    pub registry: RegistryConfig,
     /// By plugin id.
     pub plugins: BTreeMap<String, PluginConfig>,
 }
@@ -151,6 +155,7 @@ impl Config {
             .chain(&mut server.file_roots)
             .chain(&mut client.token_file)
             .chain(&mut client.ca)
+            .chain(self.registry.paths_mut())
             .chain(
                 self.plugins
                     .values_mut()
