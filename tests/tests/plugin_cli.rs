@@ -11,7 +11,7 @@ use cofferdam_runtime::embed_manifest;
 use cofferdam_tests::{Ran, cofferdam, components, link_plugins, plugins, run, sha256};
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Every plugin of the product in the order of a run.
 const IN_ORDER: [(&str, &str); 10] = [
@@ -284,58 +284,6 @@ fn inspect_says_what_a_file_is_and_wants_and_runs_nothing() {
         seen += 1;
     }
     assert_eq!(seen, IN_ORDER.len());
-}
-
-/// A copy of the step `command` that wants everything that can be granted.
-fn wants_everything(folder: &Path) -> PathBuf {
-    let component = fs::read(plugins().join("command.wasm")).unwrap();
-    let text = "id = \"all\"\nversion = \"1.0.0\"\nsummary = \"s\"\n\
-        [[capabilities]]\nname = \"cofferdam:tool/tool\"\nwhy = \"w\"\n\
-        [[capabilities]]\nname = \"cofferdam:runtime/secrets\"\nwhy = \"w\"\n\
-        [[capabilities]]\nname = \"wasi:http\"\nwhy = \"w\"\n";
-    let file = folder.join("all.wasm");
-    let manifest = Manifest::parse(text).unwrap();
-    fs::write(&file, embed_manifest(&component, &manifest).unwrap()).unwrap();
-    file
-}
-
-#[test]
-fn inspect_says_what_the_configuration_grants() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = wants_everything(folder.path());
-    for (tables, expected) in [
-        ("", ["silent"; 3]),
-        ("[plugins.all.grants.tool]", ["nothing", "silent", "silent"]),
-        (
-            "[plugins.all.grants.secrets]",
-            ["silent", "nothing", "silent"],
-        ),
-        ("[plugins.all.grants.http]", ["silent", "silent", "nothing"]),
-        (
-            "[plugins.all.grants.tool.sh]\nprogram = 'sh'\n\
-             [plugins.all.grants.secrets]\nnames = ['a']\n\
-             [plugins.all.grants.http]\nhosts = ['a.test']",
-            ["granted"; 3],
-        ),
-    ] {
-        fs::write(folder.path().join("cofferdam.toml"), tables).unwrap();
-        let inspect = ["plugin", "inspect", file.to_str().unwrap()];
-        let json = [&inspect[..], &["--output", "json"]].concat();
-        let shown = run(&mut cofferdam(folder.path(), &json))
-            .code(0)
-            .json_of("plugin inspect");
-        let said: Vec<&str> = shown["grants"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|grant| text_of(&grant["configured"]))
-            .collect();
-        assert_eq!(said, expected, "{tables}");
-        let text = run(&mut cofferdam(folder.path(), &inspect)).code(0).stdout;
-        let told = text.contains("the table in the configuration is empty");
-        // Of what it imports, and that is programs alone.
-        assert_eq!(told, expected[0] == "nothing", "{text}");
-    }
 }
 
 /// What would move a terminal's cursor or colour its text, and a line that looks like one of
