@@ -458,7 +458,7 @@ fn a_compensation_that_is_parked_is_begun_again_or_given_up() {
     let told = told.filter(|event| event.kind == "step.needs-attention");
     assert_eq!(told.map(|event| event.attempt).next(), Some(Some(1)));
     let (runs, _) = store.release_plugin("digest", None).unwrap();
-    assert_eq!(runs, [run.clone()]);
+    assert_eq!(runs, std::slice::from_ref(&run));
     let detail = store.run_detail(&run).unwrap();
     assert_eq!(detail.run.state, RunState::Compensating);
     let again = &detail.steps[0];

@@ -137,7 +137,7 @@ async fn a_compensation_waits_for_its_plugin_and_is_made_when_it_is_back() {
 
     let plugins = &host.orchestrator.plugins;
     let state = plugins.get(ID).unwrap().versions.remove(0).crash;
-    assert_eq!(state.waiting, [first.clone()]);
+    assert_eq!(state.waiting, std::slice::from_ref(&first));
     plugins.release(&actor(), ID, None).await.unwrap();
     let view = host.until_state(&first, RunState::Failed).await;
     assert_eq!(view.steps[0].state, StepState::Compensated);
