@@ -26,6 +26,11 @@ impl GuestThreads {
         let runtime = Builder::new_multi_thread()
             .worker_threads(cores.saturating_sub(1).max(1))
             .thread_name("guest")
+            // A guest that never rests is polled for a tick at a time. Calls that come from
+            // other threads, and timers, are looked for after few of these polls, where
+            // tokio's own choice (some dozens) is for polls of microseconds.
+            .global_queue_interval(1)
+            .event_interval(8)
             // Nested calls are polled on top of each other, with a compiler's worth of
             // host frames between them.
             .thread_stack_size(8 << 20)
