@@ -26,7 +26,6 @@ use std::time::Duration;
 const LEAVE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    cofferdam_runtime::allocator::return_large_blocks();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match cli::Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,

@@ -23,7 +23,6 @@
 //! memory instruction, which the memory limit bounds. Epochs do not interrupt host code:
 //! capabilities bound their own work.
 
-pub mod allocator;
 mod artifact;
 pub mod cache;
 mod capability;

@@ -6,7 +6,6 @@ use crate::measure::{Held, Latencies};
 use crate::neighbour::Neighbour;
 use cofferdam_contract::failure::CallError;
 use cofferdam_runtime::Options;
-use cofferdam_runtime::allocator::return_large_blocks;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -52,8 +51,6 @@ fn rounds() -> Option<u32> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_attack_ends_as_it_must_and_nothing_is_left_of_it() {
-    // As the program does.
-    return_large_blocks();
     let _alone = ALONE.write().await;
     let ground = Ground::new(&Options::uncached());
     let neighbour = Neighbour::begin(&ground).await;
