@@ -397,11 +397,15 @@ impl Race {
         let (stopped, folder) = (Arc::clone(&stop), folder.to_owned());
         let thread = std::thread::spawn(move || {
             let (raced, next) = (folder.join("machine/raced"), folder.join("machine/next"));
-            while !stopped.load(Ordering::Relaxed) {
+            // Once at least: what it races with may be over before this thread is there.
+            loop {
                 std::fs::write(&next, "a plain file").unwrap();
                 std::fs::rename(&next, &raced).unwrap();
                 std::os::unix::fs::symlink("../outside/secret", &next).unwrap();
                 std::fs::rename(&next, &raced).unwrap();
+                if stopped.load(Ordering::Relaxed) {
+                    break;
+                }
             }
             std::fs::remove_file(raced).unwrap();
         });
