@@ -6,11 +6,14 @@
 //! wants it next is told of an owner that is not there.
 //!
 //! **Design.** Unlocking ends the lock whoever has copies of the file, so it is done when
-//! the lock is dropped. A killed process cannot do that: who takes a lock after such a one
-//! asks again for a moment.
+//! the lock is dropped.
+//!
+//! **Limits.** A killed process cannot do that: a lock that it had may seem taken until the
+//! program that it was just starting is executed.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// A file's exclusive lock, given up when it is dropped.
@@ -28,6 +31,17 @@ impl FileLock {
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    /// Locks the file there, which is made for its owner alone where there is none; none
+    /// where somebody else has the lock.
+    ///
+    /// # Errors
+    /// It cannot be opened, or cannot be locked.
+    pub fn open(path: &Path) -> io::Result<Option<Self>> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        Self::take(options.mode(0o600).open(path)?)
     }
 
     /// Whether somebody has the lock of the file there. A file that is not there, or that
@@ -66,6 +80,7 @@ mod tests {
                 .unwrap()
                 .is_none()
         );
+        assert!(FileLock::open(&path).unwrap().is_none());
         drop(lock);
         assert!(!FileLock::is_held(&path));
         drop(copy);

@@ -16,7 +16,6 @@ use crate::tool::{Grants, ToolHost};
 use cofferdam_store::{
     ApprovalFilter, ApprovalState, Durability, IdempotencyKey, PageRequest, Store,
 };
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -309,13 +308,7 @@ fn lock(paths: &StatePaths) -> Result<FileLock, OpenError> {
         path: paths.root().to_owned(),
         error,
     };
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(paths.host_lock())
-        .map_err(failed)?;
-    FileLock::take(file)
+    FileLock::open(&paths.host_lock())
         .map_err(failed)?
         .ok_or_else(|| OpenError::InUse(paths.root().to_owned()))
 }

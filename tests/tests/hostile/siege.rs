@@ -88,7 +88,7 @@ async fn every_attack_ends_as_it_must_and_nothing_is_left_of_it() {
         }
         let allowed = table.allowed(longest_fill);
         let mut again = loaded.iter().cycle();
-        let mut noticed: Option<Latencies> = None;
+        let mut windows = Vec::new();
         for _ in 0..rounds().map_or(1, |_| WINDOWS) {
             while began.elapsed() < rounds().map_or(CLASS, |_| WINDOW)
                 && let Some((case, loaded)) = again.next()
@@ -96,16 +96,16 @@ async fn every_attack_ends_as_it_must_and_nothing_is_left_of_it() {
                 wrong.extend(attack(&ground, case, loaded, 1).await);
             }
             let window = Latencies::new(neighbour.noticed());
-            noticed = Some(match noticed {
-                Some(best) if best.percentile(99) <= window.percentile(99) => best,
-                _ => window,
-            });
-            if noticed.as_ref().is_some_and(|best| best.within(allowed)) {
+            let is_enough = window.within(allowed);
+            windows.push(window);
+            if is_enough {
                 break;
             }
             began = Instant::now();
         }
-        table.row(class, loaded.len(), allowed, &noticed.unwrap());
+        // One without a call says nothing.
+        windows.sort_by_key(|window| window.percentile(99).unwrap_or(Duration::MAX));
+        table.row(class, loaded.len(), allowed, &windows[0]);
     }
     table.line("(compiling)", 0, &Latencies::new(compiling), None);
 

@@ -22,9 +22,9 @@ use cofferdam_orchestrator::metrics::Metrics;
 use cofferdam_orchestrator::paths::StatePaths;
 use cofferdam_orchestrator::plugins::{CallWatch, PluginOptions};
 use cofferdam_orchestrator::{FileLock, OpenError, Options, Orchestrator};
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::DirBuilder;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -261,14 +261,7 @@ pub fn exclusive(paths: &StatePaths) -> Result<FileLock> {
         .create(paths.root())
         .with_context(|| format!("cannot make {}", paths.root().display()))?;
     let path = paths.host_lock();
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .with_context(|| format!("cannot open {}", path.display()))?;
-    FileLock::take(file)
+    FileLock::open(&path)
         .with_context(|| format!("cannot lock {}", path.display()))?
         .with_context(|| {
             format!(

@@ -23,10 +23,9 @@ pub fn active_versions(
     grants: &BTreeMap<String, PluginGrants>,
 ) -> Result<Active, String> {
     let mut found = Active::default();
-    if !paths.database().exists() {
+    let Some(store) = store(paths)? else {
         return Ok(found);
-    }
-    let store = Store::open(paths.database()).map_err(|error| error.to_string())?;
+    };
     let components = ComponentStore::new(paths.components());
     let active = store.active_plugins().map_err(|error| error.to_string())?;
     for version in active {
@@ -44,13 +43,21 @@ pub fn active_versions(
 /// # Errors
 /// The state cannot be read.
 pub fn installed_versions(paths: &StatePaths) -> Result<Vec<PluginVersion>, String> {
-    if !paths.database().exists() {
+    let Some(store) = store(paths)? else {
         return Ok(Vec::new());
-    }
-    let store = Store::open(paths.database()).map_err(|error| error.to_string())?;
+    };
     store
         .plugin_versions(None)
         .map_err(|error| error.to_string())
+}
+
+/// The store of a state folder; none where no host was ever started.
+fn store(paths: &StatePaths) -> Result<Option<Store>, String> {
+    if !paths.database().exists() {
+        return Ok(None);
+    }
+    let store = Store::open(paths.database()).map_err(|error| error.to_string())?;
+    Ok(Some(store))
 }
 
 /// The file of an installed version's component, whose content was looked at. Blocks.

@@ -181,11 +181,7 @@ impl Folder {
 
     /// Takes the lock, or none where another supervisor holds it.
     pub fn lock(&self) -> io::Result<Option<FileLock>> {
-        let file = private()
-            .create(true)
-            .truncate(false)
-            .open(self.0.join("lock"))?;
-        FileLock::take(file)
+        FileLock::open(&self.0.join("lock"))
     }
 
     /// Whether a supervisor holds the lock. Asking takes it for a moment: only where

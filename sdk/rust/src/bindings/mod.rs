@@ -7,6 +7,10 @@
 //! what the traits leave out.
 
 /// Generates one world's bindings over the SDK's own types.
+#[allow(
+    unused_macros,
+    reason = "who uses the doubles only has no world among its features"
+)]
 macro_rules! world {
     ($module:ident, $world:literal, $bindings:literal, [$($shared:literal),+]) => {
         #[allow(
